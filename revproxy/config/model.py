@@ -1,11 +1,15 @@
 """What an operator can say, as frozen values.
 
-Every class here is a table of the configuration. Each attribute carries, in its metadata, what it is for (``help``), how a
-person writes it (``unit``) and, for a limit, what is answered when it is hit (``answer``): the loader, ``revproxy schema``,
-the table of limits in the documentation and the test per row of it all read this one place.
+Every class here is a table of the configuration. Each attribute carries, in its metadata, what it is for
+(``help``), how a person writes it (``unit``), its bounds, and, for a limit, what is answered when it is hit
+(``answer``): the loader, ``revproxy schema``, the table of limits in the documentation and the test per row
+of it all read this one place.
 
-Durations are seconds (float), sizes are octets (int). Two equal ``Config`` values mean that there is nothing to reload.
+Durations are seconds (float), sizes are octets (int). Two equal ``Config`` values mean that there is nothing
+to reload.
 """
+
+# ruff: noqa: RUF009 -- setting() makes attrs fields, and the defaults it is given are frozen values
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from typing import Any, Literal
 
 import attrs
 
+from revproxy.config.hosts import tidy_patterns
+
 Network = IPv4Network | IPv6Network
 Unit = Literal["duration", "size", "rate", "count", "text", "flag", "path", "network", "target"]
 
@@ -21,15 +27,76 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
-
-def setting(default: Any, help: str, *, unit: Unit = "text", answer: str = "", choices: tuple[str, ...] = ()) -> Any:
-    """An optional attribute of the configuration, with what the documentation says of it."""
-    return attrs.field(default=default, metadata={"help": help, "unit": unit, "answer": answer, "choices": choices})
+YEAR = 365 * 86400.0
 
 
-def required(help: str, *, unit: Unit = "text") -> Any:
-    """An attribute that must be written."""
-    return attrs.field(metadata={"help": help, "unit": unit, "answer": "", "choices": ()})
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: Unit = "text",
+    answer: str = "",
+    choices: tuple[str, ...] = (),
+    key: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    one_of: str = "",
+    keyed: str = "",
+    converter: Any = None,
+) -> Any:
+    """An optional attribute of the configuration, with what the documentation says of it.
+
+    ``key`` is its name in TOML where that is another one ("site" for ``sites``). ``least`` and ``most``
+    bound a number (in its unit) or, for several values, how many there must be. Of the attributes that share
+    a word in ``one_of`` exactly one is written. ``keyed`` says that the tables have names in TOML
+    ([upstream.NAME]), and which attribute holds the name.
+    """
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "answer": answer,
+        "choices": choices,
+        "key": key,
+        "least": least,
+        "most": most,
+        "one_of": one_of,
+        "keyed": keyed,
+    }
+    if converter is None and isinstance(default, tuple):
+        converter = as_tuple
+    return attrs.field(default=default, converter=converter, metadata=metadata)
+
+
+def required(
+    help: str,
+    *,
+    unit: Unit = "text",
+    least: float | None = None,
+    short: str = "",
+    several: bool = False,
+) -> Any:
+    """An attribute that must be written.
+
+    ``short``: a plain string stands for a table in which only this attribute is set. ``several``: lists are
+    taken.
+    """
+    metadata = {"help": help, "unit": unit, "answer": "", "choices": (), "least": least, "short": short}
+    return attrs.field(converter=as_tuple if several else None, metadata=metadata)
+
+
+def as_tuple(value: object) -> object:
+    """A list as a tuple and a dict as pairs: what was built in Python is as frozen and comparable as what
+    was read.
+
+    Anything else is left as it is: validation will say what is wrong with it.
+    """
+    if isinstance(value, list):
+        return tuple(value)
+    return tuple(value.items()) if isinstance(value, dict) else value
+
+
+def _log_path(value: object) -> object:
+    return None if value == "off" else value
 
 
 @attrs.frozen(kw_only=True)
@@ -49,22 +116,36 @@ class Listener:
     proxy_protocol_from: tuple[Network, ...] = setting(
         (), "Peers that must begin a connection with a PROXY protocol header (v1 or v2).", unit="network"
     )
-    backlog: int = setting(4096, "Connections that the kernel keeps waiting to be accepted.", unit="count")
+    backlog: int = setting(
+        4096, "Connections that the kernel keeps waiting to be accepted.", unit="count", least=1, most=65535
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """What happens to requests whose path lies under ``path``. Exactly one of ``proxy``, ``files``, ``resource``."""
+    """What happens to requests under a path. Exactly one of ``proxy``, ``files`` and ``resource`` is
+    written.
+    """
 
-    path: str = setting("/", 'Path prefix, by whole segments: "/a" takes /a and /a/b; "/a/" takes /a/ and /a/b.')
+    path: str = setting(
+        "/", 'Path prefix, by whole segments: "/a" takes /a and /a/b; "/a/" takes /a/ and /a/b.'
+    )
     proxy: str | None = setting(
-        None, 'An upstream\'s name, or one server ("http://127.0.0.1:8000", "unix:/run/app.sock").', unit="target"
+        None,
+        'An upstream\'s name, or one server ("http://127.0.0.1:8000", "unix:/run/app.sock").',
+        unit="target",
+        one_of="target",
     )
-    files: str | None = setting(None, "A folder whose files are served.", unit="path")
+    files: str | None = setting(None, "A folder whose files are served.", unit="path", one_of="target")
     resource: Any = setting(
-        None, 'A Twisted resource: "package.module:name" in TOML, the object itself in Python.', unit="target"
+        None,
+        'A Twisted resource: "package.module:name" in TOML, the object itself in Python.',
+        unit="target",
+        one_of="target",
     )
-    methods: tuple[str, ...] = setting((), "Methods that are let through (none named: all); others are answered 405.")
+    methods: tuple[str, ...] = setting(
+        (), "Methods that are let through (none named: all); others are answered 405."
+    )
     strip: bool = setting(False, "Take the route's path off before the request goes upstream.", unit="flag")
     host: str | None = setting(None, "Host to send upstream (not set: the client's own is kept).")
     forwarded: bool = setting(False, "Send Forwarded (RFC 7239) beside X-Forwarded-*.", unit="flag")
@@ -77,7 +158,9 @@ class Route:
     )
     request_headers: HeaderChanges = setting(HeaderChanges(), "Changes to fields on the way to the backend.")
     response_headers: HeaderChanges = setting(HeaderChanges(), "Changes to fields on the way to the client.")
-    body_size: int | None = setting(None, "Largest request body on this route (not set: limits.body_size).", unit="size")
+    body_size: int | None = setting(
+        None, "Largest request body on this route (not set: limits.body_size).", unit="size", least=0
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -85,9 +168,14 @@ class Site:
     """The routes of one or more host names."""
 
     hosts: tuple[str, ...] = setting(
-        ("*",), 'Names: "example.com", "*.example.com" (any depth below), or "*" for whatever no other site names.'
+        ("*",),
+        'Names: "example.com", "*.example.com" (any depth below), or "*" for whatever no other site names.',
+        least=1,
+        converter=tidy_patterns,
     )
-    routes: tuple[Route, ...] = setting((), "The routes; the longest matching path wins.")
+    routes: tuple[Route, ...] = setting(
+        (), "The routes; the longest matching path wins.", key="route", least=1
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +183,13 @@ class Server:
     """One server of an upstream."""
 
     url: str = required('"http://host:port" or "unix:/path/to.sock".')
-    weight: int = setting(1, "Share of the requests, relative to the other servers (1 to 1000).", unit="count")
+    weight: int = setting(
+        1,
+        "Share of the requests, relative to the other servers (1 to 1000).",
+        unit="count",
+        least=1,
+        most=1000,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -103,13 +197,18 @@ class UpstreamOptions:
     """A named group of servers that can answer for each other."""
 
     name: str = required("The name by which routes call it.")
-    servers: tuple[Server, ...] = required('The servers: URLs, or tables with "url" and "weight".')
+    servers: tuple[Server, ...] = required(
+        'The servers: URLs, or tables with "url" and "weight".', least=1, short="url", several=True
+    )
     balance: str = setting("round_robin", "How a server is chosen.", choices=("round_robin",))
     connect_timeout: float = setting(
         3.0, "Time for one connection to a server to open.", unit="duration", answer="next server, then 504"
     )
     answer_timeout: float = setting(
-        60.0, "Time without an octet from the server before its answer's head is complete.", unit="duration", answer="504"
+        60.0,
+        "Time without an octet from the server before its answer's head is complete.",
+        unit="duration",
+        answer="504",
     )
     idle_timeout: float = setting(
         60.0,
@@ -118,26 +217,43 @@ class UpstreamOptions:
         answer="the client's connection is cut",
     )
     tunnel_timeout: float = setting(
-        3600.0, "Time without an octet either way in an upgraded connection.", unit="duration", answer="both sides are closed"
+        3600.0,
+        "Time without an octet either way in an upgraded connection.",
+        unit="duration",
+        answer="both sides are closed",
     )
-    keep_alive: float = setting(60.0, "Time that an unused connection is kept.", unit="duration")
-    idle_connections: int = setting(64, "Unused connections kept, per server.", unit="count")
+    keep_alive: float = setting(60.0, "Time that an unused connection is kept.", unit="duration", least=0)
+    idle_connections: int = setting(64, "Unused connections kept, per server.", unit="count", least=0)
     connections_per_server: int = setting(
         1024, "Connections to one server.", unit="count", answer="the request waits in the queue"
     )
     connections: int = setting(
-        4096, "Connections to all servers of the upstream.", unit="count", answer="the request waits in the queue"
+        4096,
+        "Connections to all servers of the upstream.",
+        unit="count",
+        answer="the request waits in the queue",
     )
-    queue: int = setting(1024, "Requests that wait for a connection.", unit="count", answer="503")
-    queue_timeout: float = setting(10.0, "Time that a request waits for a connection.", unit="duration", answer="503")
+    queue: int = setting(1024, "Requests that wait for a connection.", unit="count", answer="503", least=0)
+    queue_timeout: float = setting(
+        10.0, "Time that a request waits for a connection.", unit="duration", answer="503", least=0
+    )
     replay_size: int = setting(
-        64 * KIB, "Request body kept, so that a request that met a dead connection can be sent again.", unit="size"
+        64 * KIB,
+        "Request body kept, so that a request that met a dead connection can be sent again.",
+        unit="size",
+        least=0,
     )
     set_aside: float = setting(
-        10.0, "Time that a server whose connection failed gets no requests; doubles up to 16 times this.", unit="duration"
+        10.0,
+        "Time that a server whose connection failed gets no requests; doubles up to 16 times this.",
+        unit="duration",
+        least=0,
     )
     resolve_every: float = setting(
-        30.0, "Age at which a looked-up name is asked again, where its TTL is not known.", unit="duration"
+        30.0,
+        "Age at which a looked-up name is asked again, where its TTL is not known.",
+        unit="duration",
+        least=0,
     )
 
 
@@ -148,14 +264,22 @@ class Limits:
     head_size: int = setting(32 * KIB, "Octets of a request's head.", unit="size", answer="431")
     head_count: int = setting(100, "Fields in a request's head.", unit="count", answer="431")
     target_length: int = setting(8 * KIB, "Octets of a request's target.", unit="size", answer="414")
-    head_timeout: float = setting(20.0, "Time from a head's first octet to its last.", unit="duration", answer="408")
+    head_timeout: float = setting(
+        20.0, "Time from a head's first octet to its last.", unit="duration", answer="408"
+    )
     body_size: int = setting(4 * GIB, "Octets of a request's body.", unit="size", answer="413")
     buffered_body_size: int = setting(
-        16 * MIB, "Octets of a request's body for a resource that wants it whole (files, Twisted resources).", unit="size",
+        16 * MIB,
+        "Octets of a request's body for a resource that wants it whole (files, Twisted resources).",
+        unit="size",
         answer="413",
     )
     body_rate: int = setting(
-        256, "Octets per second that a request's body must bring on average, after its first 10 s.", unit="rate", answer="408"
+        256,
+        "Octets per second that a request's body must bring on average, after its first 10 s.",
+        unit="rate",
+        answer="408",
+        least=0,
     )
     idle_timeout: float = setting(
         75.0, "Time that a connection may wait for its next request.", unit="duration", answer="closed"
@@ -165,25 +289,39 @@ class Limits:
     )
     half_close_grace: float = setting(
         10.0,
-        "Time without an octet of an answer after which a client that closed its sending side counts as gone.",
+        "Time without an octet of an answer after which a client that closed its side counts as gone.",
         unit="duration",
         answer="the exchange is aborted",
+        least=0,
     )
     requests_per_connection: int = setting(
         10000, "Requests on one connection.", unit="count", answer="Connection: close"
     )
     connections: int = setting(16384, "Connections per listener.", unit="count", answer="503, closed")
     connections_per_address: int = setting(
-        8192, "Connections per client address (trusted_proxies are not counted).", unit="count", answer="503, closed"
+        8192,
+        "Connections per client address (trusted_proxies are not counted).",
+        unit="count",
+        answer="503, closed",
     )
     buffered_octets: int = setting(
-        256 * MIB, "Octets held for all clients and servers together.", unit="size",
+        256 * MIB,
+        "Octets held for all clients and servers together.",
+        unit="size",
         answer="503 for new requests; a stream that needs more is cut",
     )
-    response_head_size: int = setting(64 * KIB, "Octets of an answer's head from a server.", unit="size", answer="502")
-    response_head_count: int = setting(256, "Fields in an answer's head from a server.", unit="count", answer="502")
+    response_head_size: int = setting(
+        64 * KIB, "Octets of an answer's head from a server.", unit="size", answer="502"
+    )
+    response_head_count: int = setting(
+        256, "Fields in an answer's head from a server.", unit="count", answer="502"
+    )
     drain_timeout: float = setting(
-        10.0, "Time that exchanges in flight get to end when the proxy stops.", unit="duration", answer="cut"
+        10.0,
+        "Time that exchanges in flight get to end when the proxy stops.",
+        unit="duration",
+        answer="cut",
+        least=0,
     )
 
 
@@ -191,7 +329,9 @@ class Limits:
 class AccessLog:
     """Where a line about every request goes."""
 
-    path: str | None = setting("-", 'A file, or "-" for standard output; "off" for none.', unit="path")
+    path: str | None = setting(
+        "-", 'A file, or "-" for standard output; "off" for none.', unit="path", converter=_log_path
+    )
     format: str = setting("combined", "The form of a line.", choices=("combined", "json"))
 
 
@@ -199,9 +339,13 @@ class AccessLog:
 class Config:
     """The whole configuration."""
 
-    listeners: tuple[Listener, ...] = setting((Listener(address=":8080"),), "Where clients are accepted.")
-    sites: tuple[Site, ...] = setting((), "What is served.")
-    upstreams: tuple[UpstreamOptions, ...] = setting((), "Named groups of servers.")
+    listeners: tuple[Listener, ...] = setting(
+        (Listener(address=":8080"),), "Where clients are accepted.", key="listener", least=1
+    )
+    sites: tuple[Site, ...] = setting((), "What is served.", key="site", least=1)
+    upstreams: tuple[UpstreamOptions, ...] = setting(
+        (), "Named groups of servers.", key="upstream", keyed="name"
+    )
     trusted_proxies: tuple[Network, ...] = setting(
         (), "Networks whose X-Forwarded-*, Forwarded and X-Request-ID are believed.", unit="network"
     )
