@@ -1,0 +1,6 @@
+"""``python -m revproxy.demo [--with-proxy] [--port N]``."""
+
+from revproxy.demo.run import main
+
+if __name__ == "__main__":
+    main()
