@@ -10,6 +10,7 @@ async function ask(address) {
   const decoder = new TextDecoder();
   body.textContent = "";
   say("Asking …");
+  body.scrollIntoView({ block: "nearest" });
   let answer;
   try {
     answer = await fetch(address, { cache: "no-store", headers: { accept: "application/json, text/plain;q=0.9" } });
