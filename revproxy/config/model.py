@@ -127,9 +127,7 @@ class Route:
     written.
     """
 
-    path: str = setting(
-        "/", 'Path prefix, by whole segments: "/a" takes /a and /a/b; "/a/" takes /a/ and /a/b.'
-    )
+    path: str = setting("/", 'Path prefix, by whole segments: "/a" takes /a and /a/b; "/a/" takes /a/ and /a/b.')
     proxy: str | None = setting(
         None,
         'An upstream\'s name, or one server ("http://127.0.0.1:8000", "unix:/run/app.sock").',
@@ -143,9 +141,7 @@ class Route:
         unit="target",
         one_of="target",
     )
-    methods: tuple[str, ...] = setting(
-        (), "Methods that are let through (none named: all); others are answered 405."
-    )
+    methods: tuple[str, ...] = setting((), "Methods that are let through (none named: all); others are answered 405.")
     strip: bool = setting(False, "Take the route's path off before the request goes upstream.", unit="flag")
     host: str | None = setting(None, "Host to send upstream (not set: the client's own is kept).")
     forwarded: bool = setting(False, "Send Forwarded (RFC 7239) beside X-Forwarded-*.", unit="flag")
@@ -173,9 +169,7 @@ class Site:
         least=1,
         converter=tidy_patterns,
     )
-    routes: tuple[Route, ...] = setting(
-        (), "The routes; the longest matching path wins.", key="route", least=1
-    )
+    routes: tuple[Route, ...] = setting((), "The routes; the longest matching path wins.", key="route", least=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -264,9 +258,7 @@ class Limits:
     head_size: int = setting(32 * KIB, "Octets of a request's head.", unit="size", answer="431")
     head_count: int = setting(100, "Fields in a request's head.", unit="count", answer="431")
     target_length: int = setting(8 * KIB, "Octets of a request's target.", unit="size", answer="414")
-    head_timeout: float = setting(
-        20.0, "Time from a head's first octet to its last.", unit="duration", answer="408"
-    )
+    head_timeout: float = setting(20.0, "Time from a head's first octet to its last.", unit="duration", answer="408")
     body_size: int = setting(4 * GIB, "Octets of a request's body.", unit="size", answer="413")
     buffered_body_size: int = setting(
         16 * MIB,
@@ -280,6 +272,9 @@ class Limits:
         unit="rate",
         answer="408",
         least=0,
+    )
+    body_timeout: float = setting(
+        60.0, "Time without an octet of a request's body that is being read.", unit="duration", answer="408"
     )
     idle_timeout: float = setting(
         75.0, "Time that a connection may wait for its next request.", unit="duration", answer="closed"
@@ -310,12 +305,8 @@ class Limits:
         unit="size",
         answer="503 for new requests; a stream that needs more is cut",
     )
-    response_head_size: int = setting(
-        64 * KIB, "Octets of an answer's head from a server.", unit="size", answer="502"
-    )
-    response_head_count: int = setting(
-        256, "Fields in an answer's head from a server.", unit="count", answer="502"
-    )
+    response_head_size: int = setting(64 * KIB, "Octets of an answer's head from a server.", unit="size", answer="502")
+    response_head_count: int = setting(256, "Fields in an answer's head from a server.", unit="count", answer="502")
     drain_timeout: float = setting(
         10.0,
         "Time that exchanges in flight get to end when the proxy stops.",
@@ -343,9 +334,7 @@ class Config:
         (Listener(address=":8080"),), "Where clients are accepted.", key="listener", least=1
     )
     sites: tuple[Site, ...] = setting((), "What is served.", key="site", least=1)
-    upstreams: tuple[UpstreamOptions, ...] = setting(
-        (), "Named groups of servers.", key="upstream", keyed="name"
-    )
+    upstreams: tuple[UpstreamOptions, ...] = setting((), "Named groups of servers.", key="upstream", keyed="name")
     trusted_proxies: tuple[Network, ...] = setting(
         (), "Networks whose X-Forwarded-*, Forwarded and X-Request-ID are believed.", unit="network"
     )

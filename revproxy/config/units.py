@@ -131,9 +131,7 @@ def _size_of_text(text: str) -> Decimal:
         return Decimal(number) * _SIZE_UNITS[unit]
     if unit in ("k", "m", "g", "t"):
         letter = unit.upper()
-        raise ValueError(
-            f'"{text}" is no size: write "{number}{letter}iB" (1024s) or "{number}{letter}B" (1000s)'
-        )
+        raise ValueError(f'"{text}" is no size: write "{number}{letter}iB" (1024s) or "{number}{letter}B" (1000s)')
     raise ValueError(f'"{text}" is no size; units are KiB, MiB, GiB, TiB (1024s) and KB, MB, GB, TB (1000s)')
 
 
@@ -162,9 +160,7 @@ def parse_network(value: object) -> Network:
         except ValueError:
             raise ValueError(f'"{text}" is no network ("10.0.0.0/8") and no address') from None
         alone = text.partition("/")[0]
-        raise ValueError(
-            f'"{text}" is an address inside a network: write "{around}" or "{alone}" alone'
-        ) from None
+        raise ValueError(f'"{text}" is an address inside a network: write "{around}" or "{alone}" alone') from None
     return _unmapped(network)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from revproxy.config.hosts import normal_pattern
@@ -62,5 +64,5 @@ def test_no_pattern(text: str, message: str) -> None:
 
 def test_the_model_leaves_what_it_can_not_tidy() -> None:
     assert Site(hosts=("a b", "C.example")).hosts == ("a b", "c.example")
-    bad: object = "example.com"
-    assert Site(hosts=bad).hosts == "example.com"  # type: ignore[arg-type]
+    bad: Any = "example.com"
+    assert Site(hosts=bad).hosts is bad
