@@ -16,13 +16,16 @@ from pathlib import Path
 import attrs
 
 from benchmarks import table
-from benchmarks.measure import Measurement, Outcome, Plan, baseline_missing, say
+from benchmarks.measure import Measurement, OriginError, Outcome, Plan, baseline_missing, say
 from benchmarks.origin import find_program
-from benchmarks.processes import Cores
-from benchmarks.rounds import rounds_of, summarise
+from benchmarks.processes import STOPPING, Cores
+from benchmarks.rounds import foreign, rounds_of, summarise
 from benchmarks.scenarios import IDLE, NAMES, SCENARIOS
 from benchmarks.servers import CONTESTANTS, Contestant, prototype
 from benchmarks.targets import judge
+
+QUIET_CORES = 0.15
+"""More than this taken by other programs, and the report says so."""
 
 
 def names(text: str) -> list[str]:
@@ -98,6 +101,9 @@ def report(plan: Plan, outcome: Outcome, *, rst: bool) -> str:
         if summaries:
             title = f"{scenario.name}: {scenario.title}"
             parts.append(table.titled(title, table.load_rows(summaries, titles), rst=rst))
+            others = foreign(outcome.samples, scenario.name)
+            if others is not None and others > QUIET_CORES:
+                parts.append(f"Something else took {others:.1f} cores meanwhile: these figures are rough.\n")
     if outcome.idle:
         rows = table.idle_rows(outcome.idle, titles)
         parts.append(
@@ -161,8 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if wrk is None or nginx is None:
         say("Nothing can be measured without wrk (the load) and nginx (the origin); install both.")
         return 1
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
+    for number in STOPPING:
+        signal.signal(number, stop)
     plan = make_plan(chosen, raise_descriptors())
     cores = Cores.choose(os.sched_getaffinity(0))
     outcome = Outcome()
@@ -184,7 +190,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             Measurement(plan, outcome, wrk, nginx, cores, Path(folder)).run()
         except KeyboardInterrupt:
             interrupted = True
-            outcome.note("interrupted: what follows is what was measured until then")
+            outcome.note("interrupted: the tables hold what was measured until then")
+        except OriginError as error:
+            say(str(error))
+            return 1
     print(report(plan, outcome, rst=chosen.rst))
     if chosen.json:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)

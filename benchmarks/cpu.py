@@ -82,6 +82,30 @@ def cpu_seconds(root: int) -> float:
     return sum(exact_seconds(stat) + stat.reaped_ticks / TICKS_PER_SECOND for stat in tree(root, all_stats()))
 
 
+@attrs.frozen
+class Machine:
+    """CPU seconds since the machine started, over all cores."""
+
+    busy: float
+    """In programs and in the kernel."""
+    stolen: float
+    """In which a virtual machine was ready to run and its host did something else."""
+
+
+def parse_machine(text: str) -> Machine:
+    """Read the first line of ``/proc/stat``."""
+    name, user, nice, system, _idle, _waiting, irq, softirq, stolen = text.split()[:9]
+    if name != "cpu":
+        raise ValueError(f"not the line of all cores: {text!r}")
+    busy = sum(map(int, (user, nice, system, irq, softirq)))
+    return Machine(busy / TICKS_PER_SECOND, int(stolen) / TICKS_PER_SECOND)
+
+
+def machine() -> Machine:
+    with open(PROC / "stat") as lines:
+        return parse_machine(lines.readline())
+
+
 def parse_rollup(lines: Iterable[str]) -> dict[str, int]:
     """Octets by name (``Rss``, ``Pss``, ...) from ``/proc/PID/smaps_rollup``."""
     sizes: dict[str, int] = {}

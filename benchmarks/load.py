@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import resource
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class LoadResult:
     seconds: float
     p50: int
     p99: int
+    cpu: float
+    """CPU seconds of wrk itself."""
     errors: dict[str, int]
     """How many of each kind (connect, read, write, status, timeout); only kinds that occurred."""
 
@@ -34,7 +37,7 @@ class LoadError(Exception):
     """wrk could not be run, or said nothing that can be read."""
 
 
-def parse_result(output: str) -> LoadResult:
+def parse_result(output: str, cpu: float = 0.0) -> LoadResult:
     """Read the line that ``requests.lua`` prints at the end."""
     for line in output.splitlines():
         if line.startswith("RESULT "):
@@ -49,6 +52,7 @@ def parse_result(output: str) -> LoadResult:
         seconds=data["microseconds"] / 1e6,
         p50=data["p50"],
         p99=data["p99"],
+        cpu=cpu,
         errors={kind: data[kind] for kind in kinds if data[kind]},
     )
 
@@ -79,6 +83,12 @@ def check(ask: Ask, port: int, timeout: float = 10.0) -> str | None:
     return None
 
 
+def children_seconds() -> float:
+    """CPU seconds of our children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(wrk: str, scenario: Scenario, port: int, requests: Path, seconds: int) -> LoadResult:
     """One round of load. It runs on the core that this process is pinned to."""
     argv = [
@@ -93,8 +103,9 @@ def run(wrk: str, scenario: Scenario, port: int, requests: Path, seconds: int) -
         "--",
         str(requests),
     ]
+    before = children_seconds()
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 20, check=False)
     except subprocess.TimeoutExpired:
         raise LoadError("wrk did not end") from None
-    return parse_result(done.stdout + done.stderr)
+    return parse_result(done.stdout + done.stderr, children_seconds() - before)

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks import load, origin
-from benchmarks.cpu import cpu_seconds, settle
+from benchmarks.cpu import cpu_seconds, machine, settle
 from benchmarks.idle import IdleResult
 from benchmarks.idle import measure as measure_idle
 from benchmarks.processes import Cores, Processes, Running, free_port
@@ -28,6 +28,10 @@ READY = SCENARIOS[0]
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+class OriginError(Exception):
+    """The origin does not do what everything else rests on."""
 
 
 @attrs.frozen
@@ -92,6 +96,7 @@ class Measurement:
         self.cores = cores
         self.folder = folder
         self.origin_port = free_port()
+        self.origin_pid = 0
         self._started = 0
         self._asks: dict[str, Sequence[Ask]] = {scenario.name: scenario.asks() for scenario in plan.scenarios}
 
@@ -118,13 +123,14 @@ class Measurement:
         output = folder / "output"
         argv = origin.command(self.nginx, configuration)
         running = processes.start("origin", argv, output=output, core=self.cores.load)
+        self.origin_pid = running.pid
         problem = self._await(running, self.origin_port)
         if problem:
-            raise RuntimeError(f"the origin does not answer: {problem}")
+            raise OriginError(f"the origin does not answer: {problem}")
         for name, asks in self._asks.items():
             problem = load.check(asks[0], self.origin_port)
             if problem:
-                raise RuntimeError(f"the origin is wrong in {name}: {problem}")
+                raise OriginError(f"the origin is wrong in {name}: {problem}")
 
     def _await(self, running: Running, port: int) -> str | None:
         """Wait until a server answers; None, or why it does not."""
@@ -192,15 +198,19 @@ class Measurement:
         ask = asks[number * 37 % len(asks)]
         problem = load.check(ask, one.port)
         if problem:
-            return Sample(scenario.name, name, number, 0.0, 0.0, 0, 0, 0, (problem,))
+            return Sample(scenario.name, name, number, 0.0, 0.0, 0, 0, 0, faults=(problem,))
         time.sleep(PAUSE_SECONDS)
         root = one.running.pid
-        before = cpu_seconds(root)
+        begun, machine_before = time.monotonic(), machine()
+        origin_before, before = cpu_seconds(self.origin_pid), cpu_seconds(root)
         try:
             result = load.run(self.wrk, scenario, one.port, requests, self.plan.seconds)
         except load.LoadError as failure:
-            return Sample(scenario.name, name, number, 0.0, 0.0, 0, 0, 0, (str(failure),))
+            return Sample(scenario.name, name, number, 0.0, 0.0, 0, 0, 0, faults=(str(failure),))
         used = cpu_seconds(root) - before
+        machine_after, ended = machine(), time.monotonic()
+        known = used + cpu_seconds(self.origin_pid) - origin_before + result.cpu
+        total = machine_after.busy + machine_after.stolen - machine_before.busy - machine_before.stolen
         settle(root)
         size = len(ask.answer)
         count = result.octets / size if scenario.count_octets else float(result.requests)
@@ -220,6 +230,7 @@ class Measurement:
             p50=result.p50,
             p99=result.p99,
             requests=result.requests,
+            foreign=max(0.0, (total - known) / (ended - begun)),
             faults=tuple(faults),
         )
 

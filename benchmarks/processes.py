@@ -18,6 +18,9 @@ import attrs
 TERM_SECONDS = 3.0
 """How long a program has to end by itself before it is killed."""
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end the benchmark in good order."""
+
 
 @attrs.frozen
 class Cores:
@@ -108,7 +111,7 @@ class Processes:
     def end(self, *which: Running) -> None:
         """Ask each to end, wait, then kill what is left of its process group."""
         # A second Ctrl-C must not leave programs behind.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
         try:
             for running in which:
                 running.signal(signal.SIGTERM)
@@ -120,7 +123,8 @@ class Processes:
                 running.process.wait()
             self._running = [running for running in self._running if running not in which]
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, action in before.items():
+                signal.signal(number, action)
 
 
 def free_port() -> int:

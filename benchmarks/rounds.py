@@ -30,6 +30,8 @@ class Sample:
     """Microseconds until half of the answers were complete."""
     p99: int
     requests: int
+    foreign: float = 0.0
+    """Cores that were busy with other programs, or taken by the host of a virtual machine."""
     faults: tuple[str, ...] = ()
     """What went wrong. A sample with faults is shown and counted, and its figures are used for nothing."""
 
@@ -82,6 +84,13 @@ def ratio(samples: Sequence[Sample], scenario: str, proxy: str, against: str, fi
             for number in sorted(mine.keys() & other.keys())
             if getattr(other[number], figure)
         ]
+    )
+
+
+def foreign(samples: Iterable[Sample], scenario: str) -> float | None:
+    """The median of the cores that something else used while this scenario ran."""
+    return _median(
+        [sample.foreign for sample in samples if sample.scenario == scenario and not sample.faults]
     )
 
 

@@ -114,6 +114,10 @@ def nginx(place: Place) -> Launch:
     return Launch(command(program("nginx"), path))
 
 
+def nginx_version() -> str:
+    return first_line(program("nginx"), "-v").removeprefix("nginx version: ")
+
+
 def haproxy(place: Place) -> Launch:
     # Two descriptors a connection, and some to spare; HAProxy refuses to start with a larger maxconn.
     maxconn = min(16000, (descriptors() - 200) // 2)
@@ -144,6 +148,10 @@ backend origin
 """
     )
     return Launch((program("haproxy"), "-db", "-f", str(path)))
+
+
+def haproxy_version() -> str:
+    return first_line(program("haproxy"), "-v").partition(" - ")[0].replace(" version", "")
 
 
 def caddy(place: Place) -> Launch:
@@ -264,9 +272,9 @@ def prototype(path: Path) -> Contestant:
 
 
 CONTESTANTS: tuple[Contestant, ...] = (
-    Contestant("nginx", "nginx proxy_pass", nginx, lambda: first_line(program("nginx"), "-v")),
+    Contestant("nginx", "nginx proxy_pass", nginx, nginx_version),
     Contestant("ours", "revproxy", ours, ours_version),
-    Contestant("haproxy", "HAProxy", haproxy, lambda: first_line(program("haproxy"), "-v"), share=0.3),
+    Contestant("haproxy", "HAProxy", haproxy, haproxy_version, share=0.3),
     Contestant(
         "caddy", "Caddy", caddy, lambda: "Caddy " + first_line(program("caddy"), "version"), share=0.3
     ),
