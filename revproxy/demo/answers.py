@@ -1,7 +1,5 @@
 """Answers whose fields name the backend: a redirect and a cookie, as careless applications send them."""
 
-# mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -34,11 +32,11 @@ class RedirectAway(Resource):
 
 
 class BakeCookies(Resource):
-    """Sets two cookies, one of them for the backend's own host; with ``?forget`` takes both back."""
+    """Sets two cookies, one of them for the backend's own host; with ``?forget=1`` takes both back."""
 
     def render_POST(self, request: Request) -> bytes:
         forget = b"forget" in request.args
-        age = 0 if forget else None
+        age = "0" if forget else None
         visits = request.received_cookies.get(b"visits", b"")
         count = int(visits[:6]) + 1 if visits.isdigit() else 1
         host, _ = own_address(request)

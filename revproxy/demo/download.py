@@ -1,7 +1,5 @@
 """A download of any size, made up while it is sent: nothing is kept, and only as fast as the reader reads."""
 
-# mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
 from __future__ import annotations
 
 import re

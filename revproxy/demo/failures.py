@@ -1,7 +1,7 @@
 """A backend's bad days: an error page, no answer at all, and an answer that is cut in the middle."""
 
 # mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
+# (what our classes inherit from twisted.web has no annotations)
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """The HTML pages: a template each in ``pages/``, in a common frame; templates escape what is filled in."""
 
 # mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
+# (what our classes inherit from twisted.web has no annotations)
 from __future__ import annotations
 
 from importlib.resources import files

@@ -1,7 +1,7 @@
 """The backend's tree of resources, and the Site that serves it."""
 
 # mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
+# (what our classes inherit from twisted.web has no annotations)
 from __future__ import annotations
 
 from importlib.resources import files

@@ -1,7 +1,7 @@
 """Answers that take their time: lines of text, and server-sent events."""
 
 # mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
+# (what our classes inherit from twisted.web has no annotations)
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -18,4 +18,4 @@ if __name__ == "__main__":
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     sys.argv[0] = "twistd"
-    run()  # type: ignore[no-untyped-call]
+    run()

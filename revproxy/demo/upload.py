@@ -1,7 +1,5 @@
 """The upload: counts and digests a body while it arrives, and says what came. Nothing of it is kept."""
 
-# mypy: allow-untyped-calls
-# (twisted.web's requests and resources are not annotated)
 from __future__ import annotations
 
 import hashlib

@@ -1,0 +1,55 @@
+# make demo   the proxy in front of a sample backend: open http://127.0.0.1:8080/
+# make test   lint, types, tests
+# Both need python3 and make, and bring the rest into .venv. PYTHON chooses the interpreter, PORT the demo's port.
+
+PYTHON ?= python3
+PORT ?= 8080
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Pages and code are not copied by an editable install, so only what it reads makes it old.
+SOURCES := setup.cfg pyproject.toml revproxy/_version.py
+
+# "compat" puts this folder itself on sys.path: twistd looks for plugins in folders, and would not see
+# ours through an import hook.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
+
+.PHONY: demo test lint types bench dist clean
+
+demo: $(VENV)/demo.stamp
+	@exec $(BIN)/python -m revproxy.demo --with-proxy --port $(PORT)
+
+test: lint types
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+
+types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks
+
+dist: $(VENV)/test.stamp
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian's python3 comes without ensurepip: then virtualenv does, if it is there, and a clear word if it is not.
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: apt install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "revproxy needs Python 3.10 or newer; make PYTHON=... chooses one" >&2; exit 1; }
+	@echo "creating $(VENV)"
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv --quiet $(VENV); \
+	else echo "$(PYTHON) cannot create virtual environments here: apt install python3-venv" >&2; exit 1; fi
+
+$(VENV)/%.stamp: $(SOURCES) | $(BIN)/python
+	@echo "installing revproxy with what '$*' needs into $(VENV)"
+	@$(INSTALL) --editable '.[$*]'
+	@touch $@
