@@ -1,0 +1,1 @@
+"""The clients' side: connections that are accepted, requests that come in, answers that go out."""

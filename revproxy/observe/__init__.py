@@ -1,0 +1,1 @@
+"""What is known of an exchange afterwards, and the lines that tell it."""

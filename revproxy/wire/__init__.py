@@ -1,0 +1,1 @@
+"""Sockets as both sides need them; nothing of HTTP."""

@@ -1,0 +1,314 @@
+"""What a proxy must change between the message it received and the one it sends (RFC 9110 §7.6).
+
+Requests: fields that end here are left out, what the client claims about itself is dropped unless a trusted proxy said
+it, and what we know of the client is added. Responses: fields that end here and traces of the backend are left out, and
+values that name the backend become public ones. Framing fields are never copied: the sender renders them anew.
+
+Both directions keep their result with the parsed fields it came from, so that the same octets on the same connection
+and route are not worked out twice.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from revproxy.http.facts import RequestFacts
+from revproxy.http.fields import BACKEND_TRACES, FRAMING, HOP_BY_HOP, Fields, Line, is_claim
+from revproxy.http.framing import content_length
+from revproxy.http.parse import ResponseHead
+from revproxy.http.render import field_lines
+from revproxy.http.rewrite import REWRITTEN, Public, rewrite_field
+
+PSEUDONYM: Final = b"revproxy"
+"""What we call ourselves in Via (RFC 9110 §7.6.3): never a host's name."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@attrs.frozen
+class FieldChanges:
+    """An operator's changes to a message's fields: first take away, then set, then add. Names are lower case."""
+
+    remove: frozenset[bytes] = frozenset()
+    set: tuple[tuple[bytes, bytes], ...] = ()
+    add: tuple[tuple[bytes, bytes], ...] = ()
+
+    def apply(self, lines: list[Line]) -> list[Line]:
+        """The lines after the changes."""
+        gone = self.remove | {name.lower() for name, _ in self.set}
+        if gone:
+            lines = [line for line in lines if line[0] not in gone]
+        for name, value in self.set + self.add:
+            lines.append((name.lower(), name, value))
+        return lines
+
+    def __bool__(self) -> bool:
+        return bool(self.remove or self.set or self.add)
+
+
+NO_CHANGES: Final = FieldChanges()
+
+
+class Client:
+    """Who is at the other end of a connection, as far as that is known."""
+
+    __slots__ = ("address", "peer", "port", "scheme", "trusted")
+
+    def __init__(self, peer: bytes, *, trusted: bool, scheme: bytes, port: int) -> None:
+        self.peer = peer
+        """The address that the connection comes from (or that a PROXY protocol header told); ``unix:`` for a socket."""
+        self.trusted = trusted
+        """Whether that is a listed trusted proxy, whose claims are believed."""
+        self.scheme = scheme
+        self.port = port
+        """The port of ours that was connected to; 0 for a unix socket."""
+        self.address = peer
+
+
+def plain_address(text: str) -> str:
+    """An address as logs and fields show it: an IPv4-mapped IPv6 address is its IPv4 address (RFC 4291 §2.5.5.2)."""
+    if text.startswith("::ffff:") and "." in text:
+        return text[7:]
+    if ":" in text:
+        try:
+            mapped = ipaddress.IPv6Address(text.partition("%")[0]).ipv4_mapped
+        except ValueError:
+            return text
+        if mapped is not None:
+            return str(mapped)
+    return text
+
+
+def is_within(address: bytes, networks: Sequence[Network]) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none."""
+    try:
+        parsed = ipaddress.ip_address(plain_address(address.decode("ascii", "replace")))
+    except ValueError:
+        return False
+    return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def original_client(fields: Fields, peer: bytes, networks: Sequence[Network]) -> bytes:
+    """The address behind a chain of trusted proxies: the last one in X-Forwarded-For that is none of them.
+
+    Whatever stands left of that one, anybody could have written.
+    """
+    address = peer
+    for member in reversed((fields.get(b"x-forwarded-for") or b"").split(b",")):
+        text = member.strip(b" \t")
+        if text.startswith(b"["):
+            text = text[1:].partition(b"]")[0]
+        elif text.count(b":") == 1:
+            text = text.partition(b":")[0]
+        try:
+            parsed = ipaddress.ip_address(plain_address(text.decode("ascii")))
+        except ValueError:
+            return address
+        address = str(parsed).encode("ascii")
+        if not is_within(address, networks):
+            return address
+    return address
+
+
+def request_id_of(fields: Fields) -> bytes | None:
+    """The X-Request-ID that a trusted proxy gave, where it is one: up to 128 harmless characters."""
+    value = fields.get(b"x-request-id")
+    if value is not None and _REQUEST_ID.fullmatch(value):
+        return value
+    return None
+
+
+def _node(address: bytes) -> bytes:
+    """RFC 7239 §6: a node; IPv6 addresses are bracketed and quoted, what is no address is ``unknown``."""
+    if b"." in address and b":" not in address:
+        return address
+    if b":" in address and not address.startswith(b"unix:"):
+        return b'"[%b]"' % address
+    return b"unknown"
+
+
+def _quoted(value: bytes) -> bytes:
+    """RFC 7239 §4: a token, or a quoted string where there are octets that no token has."""
+    return b'"%b"' % value if b":" in value or b"[" in value else value
+
+
+@attrs.frozen(eq=False)
+class RequestForwarding:
+    """How one route's requests are changed on their way upstream."""
+
+    host: bytes | None = None
+    """Host to send; None keeps the client's."""
+    default_host: bytes = b"localhost"
+    """Host for an HTTP/1.0 request that has none."""
+    forwarded: bool = False
+    """Whether Forwarded (RFC 7239) is sent."""
+    upgrades: frozenset[bytes] = frozenset()
+    """Protocols that clients may ask to upgrade to, in lower case."""
+    changes: FieldChanges = NO_CHANGES
+    prefix: bytes = b""
+    """A stripped path, sent on as X-Forwarded-Prefix; empty where none is."""
+
+    def upgrade_of(self, facts: RequestFacts) -> bytes:
+        """The protocol that this request may ask upstream to switch to; empty for none.
+
+        One protocol is let through, never a list: the answer's 101 must be for what was asked for and allowed.
+        """
+        for protocol in facts.upgrades:
+            if protocol in self.upgrades:
+                return protocol
+        return b""
+
+    def block(self, fields: Fields, facts: RequestFacts, client: Client, authority: bytes) -> bytes:
+        """All field lines of the forwarded request but X-Request-ID and the framing."""
+        gone = facts.options
+        trusted = client.trusted
+        lines: list[Line] = [(b"host", b"Host", self.host or authority or self.default_host)]
+        via = b""
+        chain = b""
+        old_forwarded = b""
+        for line in fields.lines:
+            lower = line[0]
+            if lower in HOP_BY_HOP or lower in FRAMING or lower in gone or lower == b"host":
+                continue
+            if lower == b"via":
+                via = b"%b, %b" % (via, line[2]) if via else line[2]
+                continue
+            if lower == b"expect":
+                if facts.expects_continue:
+                    lines.append(line)
+                continue
+            if is_claim(lower):
+                if not trusted or lower == b"x-request-id":
+                    continue
+                if lower == b"x-forwarded-for":
+                    chain = b"%b, %b" % (chain, line[2]) if chain else line[2]
+                    continue
+                if lower == b"forwarded":
+                    old_forwarded = b"%b, %b" % (old_forwarded, line[2]) if old_forwarded else line[2]
+                    continue
+            lines.append(line)
+        self._add_client(lines, fields, client, authority, chain, old_forwarded)
+        received = b"1.1 " if facts.version >= 11 else b"1.0 "
+        lines.append((b"via", b"Via", (via + b", " if via else b"") + received + PSEUDONYM))
+        if self.changes:
+            lines = self.changes.apply(lines)
+        upgrade = self.upgrade_of(facts) if facts.upgrades else b""
+        if upgrade:
+            lines.append((b"connection", b"Connection", b"Upgrade"))
+            lines.append((b"upgrade", b"Upgrade", upgrade))
+        elif facts.accepts_trailers:
+            # RFC 9110 §10.1.4: TE speaks for this connection alone; we pass trailers on, so we may say so too.
+            lines.append((b"connection", b"Connection", b"TE"))
+            lines.append((b"te", b"TE", b"trailers"))
+        return b"".join([b"%b: %b\r\n" % (raw, value) for _, raw, value in lines])
+
+    def _add_client(
+        self, lines: list[Line], fields: Fields, client: Client, authority: bytes, chain: bytes, old_forwarded: bytes
+    ) -> None:
+        peer = b"unknown" if client.peer.startswith(b"unix:") else client.peer
+        chain = b"%b, %b" % (chain, peer) if chain else peer
+        lines.append((b"x-forwarded-for", b"X-Forwarded-For", chain))
+        known = client.trusted
+        if not (known and b"x-forwarded-proto" in fields):
+            lines.append((b"x-forwarded-proto", b"X-Forwarded-Proto", client.scheme))
+        if authority and not (known and b"x-forwarded-host" in fields):
+            lines.append((b"x-forwarded-host", b"X-Forwarded-Host", authority))
+        if not (known and b"x-forwarded-port" in fields):
+            lines.append((b"x-forwarded-port", b"X-Forwarded-Port", public_port(authority, client)))
+        if self.prefix:
+            before = fields.get(b"x-forwarded-prefix") if known else None
+            if before is not None:
+                lines[:] = [line for line in lines if line[0] != b"x-forwarded-prefix"]
+            lines.append((b"x-forwarded-prefix", b"X-Forwarded-Prefix", (before or b"").rstrip(b"/") + self.prefix))
+        if self.forwarded:
+            element = b"for=%b;proto=%b" % (_node(client.peer), client.scheme)
+            if authority:
+                element += b";host=" + _quoted(authority)
+            lines.append((b"forwarded", b"Forwarded", (old_forwarded + b", " if old_forwarded else b"") + element))
+        elif old_forwarded:
+            lines.append((b"forwarded", b"Forwarded", old_forwarded))
+
+
+def public_port(authority: bytes, client: Client) -> bytes:
+    """The port that the client used, as its Host says; else the scheme's own."""
+    _, colon, port = authority.rpartition(b":")
+    if colon and port.isdigit():
+        return port
+    return b"443" if client.scheme == b"https" else b"80"
+
+
+class OutgoingHead:
+    """A response's head on its way to a client: framing and connection fields are still to come."""
+
+    __slots__ = ("block", "fields", "has_date", "reason", "status")
+
+    def __init__(self, status: int, reason: bytes, fields: Fields, block: bytes | None = None) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.block = field_lines(fields) if block is None else block
+        """The field lines, rendered."""
+        self.has_date = b"date" in fields
+
+
+@attrs.frozen(eq=False)
+class ResponseForwarding:
+    """How one route's answers are changed on their way to the client."""
+
+    backends: frozenset[bytes] = frozenset()
+    """Authorities of the servers behind, and the Host they are sent where it isn't the client's."""
+    rewrite: bool = True
+    keep_traces: bool = False
+    changes: FieldChanges = NO_CHANGES
+    prefix: bytes = b""
+
+    def head(
+        self, head: ResponseHead, has_body: bool, scheme: bytes, authority: bytes
+    ) -> OutgoingHead:
+        """The head as the client may see it. ``scheme`` and ``authority`` are those the client used."""
+        fields = head.fields
+        memo = fields.memo
+        if memo is not None and memo[0] is self and memo[1] == has_body and memo[2].status == head.status:
+            return memo[2]  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours
+        status = head.status
+        gone = frozenset(fields.members(b"connection"))
+        lines: list[Line] = []
+        depends_on_request = False
+        for line in fields.lines:
+            lower = line[0]
+            if lower in HOP_BY_HOP or lower in FRAMING or lower in gone:
+                continue
+            if lower in BACKEND_TRACES and not self.keep_traces:
+                continue
+            if lower in REWRITTEN and self.rewrite:
+                depends_on_request = True
+                public = Public(scheme, authority, self.backends, self.prefix)
+                line = (lower, line[1], rewrite_field(lower, line[2], public))
+            lines.append(line)
+        if not has_body and status != 204 and status >= 200:
+            # RFC 9110 §8.6: the answer to HEAD and a 304 may tell the length that the content would have had.
+            try:
+                length = content_length(fields)
+            except ValueError:
+                length = None
+            if length is not None:
+                lines.append((b"content-length", b"Content-Length", b"%d" % length))
+        lines.append((b"via", b"Via", (b"1.1 " if head.version >= 11 else b"1.0 ") + PSEUDONYM))
+        if self.changes:
+            lines = self.changes.apply(lines)
+        if status == 101 or status == 426:
+            upgrade = fields.get(b"upgrade")
+            if upgrade:
+                lines.append((b"connection", b"Connection", b"Upgrade"))
+                lines.append((b"upgrade", b"Upgrade", upgrade))
+        out = OutgoingHead(status, head.reason, Fields(lines))
+        if not depends_on_request and fields.lines:
+            fields.memo = (self, has_body, out)
+        return out

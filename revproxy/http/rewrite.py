@@ -1,0 +1,109 @@
+"""Values of an answer's fields that name the backend, rewritten to the public name.
+
+A backend that builds URLs from its own address, or that does not know that a prefix was stripped from its requests,
+would lead clients past the proxy. Pure functions of a value and of what is public.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+
+REWRITTEN: Final = frozenset({b"location", b"content-location", b"refresh", b"set-cookie"})
+"""Fields whose values may name the backend."""
+
+_URL: Final = re.compile(rb"(?i)(?:(https?):)?//([^/?#\\]*)(.*)", re.DOTALL)
+_REFRESH: Final = re.compile(rb"(?i)(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.DOTALL)
+
+
+@attrs.frozen
+class Public:
+    """What a client knows: the scheme and authority it used; and what it must not learn: the backends' authorities."""
+
+    scheme: bytes
+    authority: bytes
+    backends: frozenset[bytes]
+    """``host`` (where the port is the scheme's own) and ``host:port``, in lower case."""
+    prefix: bytes = b""
+    """The path that was stripped, without its closing slash; empty where none was."""
+
+
+def rewrite_field(name: bytes, value: bytes, public: Public) -> bytes:
+    """The public form of a field's value; ``name`` is one of REWRITTEN."""
+    if name == b"set-cookie":
+        return rewrite_cookie(value, public)
+    if name == b"refresh":
+        match = _REFRESH.fullmatch(value)
+        if match is None:
+            return value
+        return match.group(1) + match.group(2) + rewrite_url(match.group(3), public)
+    return rewrite_url(value, public)
+
+
+def rewrite_url(url: bytes, public: Public) -> bytes:
+    """A URL or reference that names a backend gets the public authority; where a prefix was stripped, a path of the
+    backend's gets it again, unless the backend put it there itself."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        if url.startswith(b"/") and public.prefix:
+            return _prefixed(url, public.prefix)
+        return url
+    authority, rest = match.group(2), match.group(3)
+    named = authority.rpartition(b"@")[2].lower()
+    scheme = (match.group(1) or b"").lower()
+    if named in public.backends or _without_default_port(named, scheme) in public.backends:
+        start = b"%b://%b" % (public.scheme, public.authority) if public.authority else b""
+    elif named == public.authority.lower():
+        start = url[: len(url) - len(rest)]
+    else:
+        return url
+    if public.prefix:
+        rest = _prefixed(rest if rest.startswith(b"/") else b"/" + rest, public.prefix)
+    return (start + rest) or b"/"
+
+
+def rewrite_cookie(value: bytes, public: Public) -> bytes:
+    """A cookie's Domain that names a backend becomes the public host (or goes, where that is an address); its Path gets
+    a stripped prefix again. RFC 6265 §5.2: attributes are split at semicolons, names have no case."""
+    pair, *attributes = value.split(b";")
+    kept = [pair]
+    for attribute in attributes:
+        name, equals, content = attribute.partition(b"=")
+        name = name.strip().lower()
+        content = content.strip()
+        if name == b"domain" and equals:
+            if content.lower().lstrip(b".") in _hosts(public.backends):
+                host = _host(public.authority)
+                if not host or host.startswith(b"[") or host.replace(b".", b"").isdigit():
+                    continue
+                attribute = b" Domain=" + host
+        elif name == b"path" and public.prefix and content.startswith(b"/"):
+            attribute = b" Path=" + _prefixed(content, public.prefix)
+        kept.append(attribute)
+    return b";".join(kept)
+
+
+def _prefixed(path: bytes, prefix: bytes) -> bytes:
+    if path == prefix or path.startswith((prefix + b"/", prefix + b"?", prefix + b"#")):
+        return path
+    return prefix + path
+
+
+def _without_default_port(authority: bytes, scheme: bytes) -> bytes:
+    if scheme != b"https" and authority.endswith(b":80"):
+        return authority[:-3]
+    if scheme != b"http" and authority.endswith(b":443"):
+        return authority[:-4]
+    return authority
+
+
+def _host(authority: bytes) -> bytes:
+    if authority.startswith(b"["):
+        return authority.partition(b"]")[0] + b"]"
+    return authority.partition(b":")[0]
+
+
+def _hosts(authorities: frozenset[bytes]) -> set[bytes]:
+    return {_host(authority) for authority in authorities}

@@ -1,0 +1,145 @@
+"""The seams between the rooms. Read this first.
+
+A request travels as a ``Request`` from the room where it came in (``downstream``) through the tree (``resources``) to
+where it is answered: by a responder of ours, by any Twisted resource, or by an ``Upstream`` (``upstream``). A body, in
+either direction, is a stream with demand: its source can be paused, resumed and cancelled, its sink is told octets, a
+proven end with trailers, or a failure. A tunnel is a pair of such streams, so an upgraded HTTP/1.1 connection and, one
+day, an HTTP/2 stream look alike from here.
+
+The shapes are ``typing.Protocol``s where only our own rooms meet, and zope Interfaces where others may join in.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from zope.interface import Attribute, Interface
+
+from revproxy.errors import ProxyError
+from revproxy.http.facts import RequestFacts
+from revproxy.http.fields import Fields
+from revproxy.http.forward import Client, OutgoingHead, ResponseForwarding
+from revproxy.http.framing import Framing
+from revproxy.http.target import Authority
+from revproxy.observe.transaction import Transaction
+
+
+class BodySource(Protocol):
+    """Where a body comes from."""
+
+    def pause(self) -> None:
+        """Make no more octets for now."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+    def cancel(self, error: ProxyError) -> None:
+        """Nobody wants the rest: let go of everything that makes it."""
+
+
+class BodySink(Protocol):
+    """Where a body goes."""
+
+    def body_received(self, data: bytes) -> None:
+        """Some octets of it, never none."""
+
+    def body_ended(self, trailers: Fields) -> None:
+        """It is complete."""
+
+    def body_failed(self, error: ProxyError) -> None:
+        """It will never be complete."""
+
+
+class Request(Protocol):
+    """One request, from the moment its head is complete; also where its answer goes.
+
+    Exactly one final answer is given: ``start``, any number of ``write``, then ``finish`` or ``fail``; or ``fail``
+    alone. Each of them may find the client gone: then it does nothing, and the source was told ``cancel``.
+    """
+
+    method: bytes
+    target: bytes
+    """What goes upstream unless a route strips a prefix."""
+    path: bytes
+    """The raw path of the target."""
+    fields: Fields
+    facts: RequestFacts
+    client: Client
+    authority: Authority
+    """The host asked for: that of an absolute target, else Host's."""
+    request_id: bytes
+    transaction: Transaction
+    can_upgrade: bool
+    """Whether ``start`` with a tunnel is possible here."""
+    body_limit: int
+    """The octets that the body may have; a route may lower or raise it before the body is read."""
+
+    # The body of the request.
+
+    def read_body(self, sink: BodySink) -> None:
+        """Sends the body to ``sink``, beginning with what has arrived, perhaps before this returns."""
+
+    def pause_body(self) -> None:
+        """The sink has enough for now."""
+
+    def resume_body(self) -> None:
+        """The sink can take more."""
+
+    def invite_body(self) -> None:
+        """Sends 100 (Continue) if the client waits for it (RFC 9110 §10.1.1)."""
+
+    @property
+    def is_body_complete(self) -> bool:
+        """Whether all of it has arrived."""
+
+    # The answer.
+
+    def interim(self, head: OutgoingHead) -> None:
+        """A 1xx answer other than 101."""
+
+    def start(self, head: OutgoingHead, framing: Framing, source: BodySource | None) -> None:
+        """The final answer's head (or 101, with ``TUNNEL``). ``source`` is who makes the body."""
+
+    def write(self, data: bytes) -> None:
+        """Octets of the body; they may be held until ``flush`` or ``finish``."""
+
+    def flush(self) -> None:
+        """Sends what is held: the source has nothing more at the moment."""
+
+    def finish(self, trailers: Fields) -> None:
+        """The body is complete. In a tunnel: the other side ended its octets."""
+
+    def fail(self, error: ProxyError) -> None:
+        """There will be no (complete) answer: an error page, or a connection that is visibly cut."""
+
+
+class IResponder(Interface):
+    """A resource that answers requests as they stream, instead of after their whole body came."""
+
+    def respond(request: Request) -> None:  # noqa: N805  # an Interface's methods have no self
+        """Answer it, now or later."""
+
+
+class IRouter(Interface):
+    """A resource that knows at once which resource answers a request, without a segment-by-segment walk."""
+
+    isLeaf = Attribute("False: it is asked for a child.")
+
+    def choose(request: Request) -> object:  # noqa: N805
+        """The next resource; raises ProxyError where there is none."""
+
+
+class IUpstream(Interface):
+    """A group of servers that can answer for each other."""
+
+    authorities = Attribute("The servers' names (frozenset of bytes), which no answer may show.")
+    default_host = Attribute("Host (bytes) for a request that has none.")
+
+    def exchange(
+        request: Request,  # noqa: N805
+        head: bytes,
+        framing: Framing,
+        forwarding: ResponseForwarding,
+        upgrade: bytes,
+    ) -> None:
+        """Sends a request, ``head`` without its framing lines and last CRLF, and gives the answer to it."""

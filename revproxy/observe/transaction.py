@@ -1,0 +1,66 @@
+"""One request and what became of it."""
+
+from __future__ import annotations
+
+from revproxy.http.facts import RequestFacts
+
+
+class Transaction:
+    """What the access log will say of a request. Filled while it runs; nothing is formatted before it is over.
+
+    Times are seconds: ``started`` of the wall clock, ``begun`` of the monotonic one, the rest are durations since
+    ``begun``, and negative while (or where) they are not known.
+    """
+
+    __slots__ = (
+        "begun",
+        "client",
+        "connect_time",
+        "detail",
+        "facts",
+        "first_byte_time",
+        "host",
+        "method",
+        "reason",
+        "received",
+        "request_id",
+        "scheme",
+        "sent",
+        "started",
+        "status",
+        "target",
+        "total_time",
+        "tries",
+        "upstream",
+        "version",
+    )
+
+    def __init__(
+        self, request_id: bytes, client: bytes, method: bytes, target: bytes, version: int, started: float, begun: float
+    ) -> None:
+        self.request_id = request_id
+        self.client = client
+        self.method = method
+        self.target = target
+        self.version = version
+        self.started = started
+        self.begun = begun
+        self.facts: RequestFacts | None = None
+        self.host = b""
+        self.scheme = b"http"
+        self.status = 0
+        self.sent = 0
+        """Octets of the answer's content."""
+        self.received = 0
+        """Octets of the request's content."""
+        self.upstream = b""
+        """The address of the server that answered, or was tried last."""
+        self.tries = 0
+        """Connections that the request was put on."""
+        self.connect_time = -1.0
+        self.first_byte_time = -1.0
+        self.total_time = -1.0
+        self.reason = ""
+        """A failure in a word; empty where there was none."""
+        self.detail = ""
+        """The same for the operator, in a sentence."""

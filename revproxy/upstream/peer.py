@@ -1,0 +1,102 @@
+"""A server behind: the exact facts that make two connections to it interchangeable, and how it fares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from revproxy.upstream.connection import UpstreamConnection
+
+LONGEST_ASIDE = 16
+
+
+@attrs.frozen
+class Peer:
+    """Where a server is. Two connections may stand for each other only if their peers are equal."""
+
+    scheme: str
+    host: str
+    """A name or an address without brackets; empty for a unix socket."""
+    port: int
+    path: str = ""
+    """The unix socket's path; empty for TCP."""
+
+    @property
+    def name(self) -> bytes:
+        """The server as logs show it."""
+        if self.path:
+            return b"unix:" + self.path.encode()
+        return self.authority
+
+    @property
+    def authority(self) -> bytes:
+        """The server as Host would name it."""
+        if self.path:
+            return b"localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host.encode("idna" if not host.isascii() else "ascii") + (
+            b"" if self.port == 80 else b":%d" % self.port
+        )
+
+    @property
+    def authorities(self) -> frozenset[bytes]:
+        """Every way to write the server's authority, in lower case, for finding it in what a backend says."""
+        if self.path:
+            return frozenset()
+        host = (f"[{self.host}]" if ":" in self.host else self.host).lower().encode("ascii", "replace")
+        names = {b"%b:%d" % (host, self.port)}
+        if self.port == 80:
+            names.add(host)
+        return frozenset(names)
+
+
+class PeerState:
+    """How a server fares: its connections and its failures."""
+
+    __slots__ = (
+        "aside_until",
+        "current_weight",
+        "failures",
+        "idle",
+        "name",
+        "open",
+        "peer",
+        "probing",
+        "speaks_http10",
+        "weight",
+    )
+
+    def __init__(self, peer: Peer, weight: int) -> None:
+        self.peer = peer
+        self.name = peer.name
+        self.weight = weight
+        self.current_weight = 0
+        self.idle: list[UpstreamConnection] = []
+        """Kept-alive connections that are free, the newest last."""
+        self.open = 0
+        """Connections that are open or being opened."""
+        self.failures = 0
+        """Connects that failed in a row."""
+        self.aside_until = 0.0
+        self.probing = False
+        self.speaks_http10 = False
+        """Whether its last answer was HTTP/1.0: then it can't read chunks (RFC 9112 §6.1)."""
+
+    def connect_failed(self, now: float, set_aside: float) -> bool:
+        """Counts a failure and sets the server aside, each time for twice as long. True the first time in a row."""
+        self.failures += 1
+        self.aside_until = now + set_aside * min(2 ** (self.failures - 1), LONGEST_ASIDE)
+        return self.failures == 1
+
+    def connected(self) -> bool:
+        """A connect succeeded. True if the server had been set aside."""
+        if not self.failures:
+            return False
+        self.failures = 0
+        self.aside_until = 0.0
+        return True
+
+    def __repr__(self) -> str:
+        return f"<PeerState {self.name!r} open={self.open} idle={len(self.idle)} failures={self.failures}>"

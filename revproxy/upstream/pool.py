@@ -1,0 +1,307 @@
+"""Connections to the servers of one group: kept while they are alive, bounded, and waited for in a queue.
+
+The newest idle connection is used first, so that those that are not needed grow old and go. A server whose connect
+failed is set aside; when its time is over it is tried in the background, so that no visitor pays for the attempt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from revproxy.config.model import Limits, UpstreamOptions
+from revproxy.errors import ConnectFailed, ConnectTimeout, ProxyError, QueueFull, QueueTimeout
+from revproxy.upstream.balance import RoundRobin
+from revproxy.upstream.connection import UpstreamConnection
+from revproxy.upstream.exchange import Exchange
+from revproxy.upstream.peer import PeerState
+from revproxy.upstream.resolve import Resolver
+from revproxy.wire.budget import OctetBudget
+from revproxy.wire.connect import ConnectUser, SocketAddress, Stream
+from revproxy.wire.sweep import Sweep
+
+_log = Logger()
+
+
+class Attempt(Protocol):
+    """A connection that is being opened."""
+
+    def start(self, address: SocketAddress, timeout: float) -> None:
+        """Begin."""
+
+    def cancel(self) -> None:
+        """Give up, silently."""
+
+
+Connect = Callable[[ConnectUser], Attempt]
+"""Makes an attempt for somebody; nothing happens before its ``start``."""
+
+
+class Opening:
+    """One connection being opened to a server: its addresses are looked up and tried in turn."""
+
+    __slots__ = ("_addresses", "_attempt", "_began", "_cancelled", "_pool", "exchange", "state")
+
+    def __init__(self, pool: Pool, state: PeerState, exchange: Exchange | None) -> None:
+        self._pool = pool
+        self.state = state
+        self.exchange = exchange
+        """Who waits for it; nobody where the server is only tried."""
+        self._addresses: list[SocketAddress] = []
+        self._attempt: Attempt | None = None
+        self._began = pool.now()
+        self._cancelled = False
+
+    def start(self) -> None:
+        """Begins."""
+        self._pool.resolver.look_up(self.state.peer, self._looked_up)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancelled = True
+        if self._attempt is not None:
+            self._attempt.cancel()
+
+    def _looked_up(self, addresses: Sequence[SocketAddress], mistake: str) -> None:
+        if self._cancelled:
+            return
+        if not addresses:
+            self._pool.opening_failed(self, ConnectFailed(f"{self._name}: {mistake}"))
+            return
+        self._addresses = list(addresses)
+        self._try_next()
+
+    @property
+    def _name(self) -> str:
+        return self.state.name.decode("utf-8", "replace")
+
+    def _try_next(self) -> None:
+        address = self._addresses.pop(0)
+        self._attempt = self._pool.connect(self)
+        self._attempt.start(address, self._pool.connect_timeout)
+
+    def connected(self, stream: Stream) -> None:
+        """It is open."""
+        self._pool.opened(self, stream, self._pool.now() - self._began)
+
+    def connect_failed(self, reason: OSError) -> None:
+        """This address failed; perhaps there is another."""
+        if self._cancelled:
+            return
+        if self._addresses:
+            self._try_next()
+            return
+        kind = ConnectTimeout if isinstance(reason, TimeoutError) else ConnectFailed
+        self._pool.opening_failed(self, kind(f"{self._name}: {reason.strerror or reason}"))
+
+
+class Pool:
+    """The connections of one group of servers."""
+
+    def __init__(
+        self,
+        options: UpstreamOptions,
+        states: Sequence[PeerState],
+        *,
+        limits: Limits,
+        sweep: Sweep,
+        budget: OctetBudget,
+        connect: Connect,
+        resolver: Resolver,
+    ) -> None:
+        self.options = options
+        self.states = tuple(states)
+        self.balance = RoundRobin(self.states)
+        self.connect = connect
+        self.resolver = resolver
+        self.budget = budget
+        self.now = sweep.now
+        self.connect_timeout = options.connect_timeout
+        self.answer_timeout = options.answer_timeout
+        self.idle_timeout = options.idle_timeout
+        self.tunnel_timeout = options.tunnel_timeout
+        self.replay_size = options.replay_size
+        self.response_head_size = limits.response_head_size
+        self.response_head_count = limits.response_head_count
+        self._keep_alive = options.keep_alive
+        self._sweep = sweep
+        self._open = 0
+        self._queue: deque[Exchange] = deque()
+        self._stopped = False
+        sweep.on_tick.append(self._tick)
+
+    # Placing exchanges.
+
+    def place(self, exchange: Exchange) -> None:
+        """Puts an exchange on a connection, now or later; ``exchange.give_up`` when no server is left."""
+        tried = exchange.tried
+        chosen = self.balance.choose(tried)
+        if chosen is not None and chosen.idle and not exchange.needs_fresh:
+            exchange.begin(chosen.idle.pop(), 0.0)
+            return
+        full: list[PeerState] = []
+        while chosen is not None:
+            if self._may_open(chosen):
+                self._open_for(chosen, exchange)
+                return
+            full.append(chosen)
+            chosen = self.balance.choose([*tried, *full])
+            if chosen is not None and chosen.idle and not exchange.needs_fresh:
+                exchange.begin(chosen.idle.pop(), 0.0)
+                return
+        if not full:
+            exchange.give_up()
+        elif len(self._queue) >= self.options.queue:
+            exchange.fail(QueueFull(f"{len(self._queue)} requests wait already"))
+        else:
+            exchange.queued_at = self.now()
+            self._queue.append(exchange)
+
+    def forget(self, exchange: Exchange) -> None:
+        """The exchange no longer waits for a connection."""
+        if exchange.queued_at >= 0:
+            exchange.queued_at = -1.0
+            try:
+                self._queue.remove(exchange)
+            except ValueError:
+                pass
+        opening = exchange.opening
+        if opening is not None:
+            exchange.opening = None
+            opening.cancel()
+            self._uncount(opening.state)
+
+    def _may_open(self, state: PeerState) -> bool:
+        if state.open < self.options.connections_per_server:
+            if self._open < self.options.connections:
+                return True
+            # An idle connection to another server must not keep this one from being reached.
+            for other in self.states:
+                if other is not state and other.idle:
+                    self.discard(other.idle[0])
+                    return True
+        return False
+
+    def _open_for(self, state: PeerState, exchange: Exchange | None) -> None:
+        state.open += 1
+        self._open += 1
+        opening = Opening(self, state, exchange)
+        if exchange is not None:
+            exchange.opening = opening
+            exchange.transaction.upstream = state.name
+        opening.start()
+
+    def _uncount(self, state: PeerState) -> None:
+        state.open -= 1
+        self._open -= 1
+
+    def opened(self, opening: Opening, stream: Stream, took: float) -> None:
+        """A connection is open."""
+        state = opening.state
+        state.probing = False
+        if state.connected():
+            _log.info("server {name} can be reached again", name=state.name.decode("utf-8", "replace"))
+        connection = UpstreamConnection(stream, self, state)
+        self._sweep.add(connection)
+        exchange = opening.exchange
+        if exchange is None:
+            self.release(connection)
+        else:
+            exchange.opening = None
+            exchange.begin(connection, took)
+
+    def opening_failed(self, opening: Opening, error: ProxyError) -> None:
+        """A connection could not be opened: the server is set aside, the exchange goes to another one."""
+        state = opening.state
+        state.probing = False
+        self._uncount(state)
+        if state.connect_failed(self.now(), self.options.set_aside):
+            _log.warn(
+                "server {name} is set aside for {seconds:.0f} s: {detail}",
+                name=state.name.decode("utf-8", "replace"),
+                seconds=self.options.set_aside,
+                detail=error.detail,
+            )
+        exchange = opening.exchange
+        if exchange is not None:
+            exchange.opening = None
+            exchange.tried = (*exchange.tried, state)
+            exchange.last_error = error
+            self.place(exchange)
+        self._serve_queue()
+
+    # Connections.
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """The connection is free: who waits longest gets it, else it is kept."""
+        if self._queue:
+            if self._queue[0].needs_fresh:
+                self.discard(connection)
+                return
+            exchange = self._next_waiting()
+            if exchange is not None:
+                exchange.begin(connection, 0.0)
+                return
+        idle = connection.state.idle
+        if self._stopped or len(idle) >= self.options.idle_connections:
+            self.discard(connection)
+            return
+        connection.deadline = self.now() + self._keep_alive
+        idle.append(connection)
+
+    def discard(self, connection: UpstreamConnection, *, abort: bool = False) -> None:
+        """The connection is not used again; ``abort`` cuts it, so that the server stops working for nothing."""
+        state = connection.state
+        if connection.released:
+            return
+        connection.released = True
+        if connection in state.idle:
+            state.idle.remove(connection)
+        self._sweep.discard(connection)
+        if abort:
+            connection.stream.abort()
+        else:
+            connection.stream.close()
+        self._uncount(state)
+        if self._queue:
+            self._serve_queue()
+
+    def _next_waiting(self) -> Exchange | None:
+        if not self._queue:
+            return None
+        exchange = self._queue.popleft()
+        exchange.queued_at = -1.0
+        return exchange
+
+    def _serve_queue(self) -> None:
+        if self._queue and any(self._may_open(state) for state in self.states):
+            exchange = self._next_waiting()
+            if exchange is not None:
+                self.place(exchange)
+
+    def _tick(self, now: float) -> None:
+        queue = self._queue
+        while queue and now - queue[0].queued_at >= self.options.queue_timeout:
+            waiting = self._next_waiting()
+            if waiting is not None:
+                waiting.fail(QueueTimeout(f"no connection became free in {self.options.queue_timeout:g} s"))
+        if len(self.states) > 1:
+            for state in self.states:
+                if state.failures and now >= state.aside_until and not state.probing and not self._stopped:
+                    state.probing = True
+                    self._open_for(state, None)
+
+    def stop(self) -> None:
+        """Closes idle connections; those in use close when their exchange ends."""
+        self._stopped = True
+        if self._tick in self._sweep.on_tick:
+            self._sweep.on_tick.remove(self._tick)
+        for state in self.states:
+            for connection in list(state.idle):
+                self.discard(connection)
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.options.name} open={self._open} waiting={len(self._queue)} {list(self.states)!r}>"
