@@ -78,4 +78,6 @@ class Demo:
             self.process.wait()
             raise AssertionError(f"it did not end after {number.name}; it printed:\n{self.output}") from None
         self._reader.join(PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         return status

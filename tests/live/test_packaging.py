@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,12 +41,22 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def source_files() -> list[str]:
-    """What belongs to the source: all that git tracks or would, or in an unpacked sdist all that is there."""
-    if (CHECKOUT / ".git").exists():
-        listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=CHECKOUT)
-        return [name for name in listed.split("\0") if name and (CHECKOUT / name).is_file()]
-    pytest.fail("this test needs the git checkout, to know which files are the source")
+# What lies about in a folder that is worked in; only for where git cannot tell.
+LITTER = {".git", ".venv", "__pycache__", "build", "dist", "txrevproxy.egg-info", ".mypy_cache", ".ruff_cache"}
+LITTER |= {".pytest_cache", ".hypothesis"}
+
+
+@functools.cache
+def source_files() -> tuple[str, ...]:
+    """What belongs to the source: all that git tracks or would; in an unpacked sdist, all that is no litter."""
+    if (CHECKOUT / ".git").exists() and shutil.which("git"):
+        # CI may run as another user than the one that made the checkout.
+        git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = run(*git, cwd=CHECKOUT).split("\0")
+    else:
+        paths = (path.relative_to(CHECKOUT) for path in CHECKOUT.rglob("*"))
+        names = [str(path) for path in paths if not LITTER.intersection(path.parts)]
+    return tuple(name for name in names if name and (CHECKOUT / name).is_file())
 
 
 @pytest.fixture(scope="module")
