@@ -51,7 +51,7 @@ def resource_mistake(value: object) -> str:
         return "is a class: a resource made from it is expected"
     if callable(value):
         return "is a function: the resource that it makes is expected"
-    return f"is no Twisted resource (IResource) but a {type(value).__name__}"
+    return f"is no Twisted resource (IResource) but of type {type(value).__name__}"
 
 
 def extend_path(folder: FilePath) -> None:

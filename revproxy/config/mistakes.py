@@ -29,7 +29,13 @@ def spell(path: Path) -> str:
 
 def escape(text: str) -> str:
     """Text of a file without what could disturb a terminal or forge a line of output."""
-    return "".join(c if c.isprintable() and c not in '"\\' else c.encode("unicode_escape").decode() for c in text)
+    return "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 @attrs.frozen

@@ -53,7 +53,7 @@ def run(file: FilePath, source: bytes) -> Config:
         close = [each for each in names if isinstance(vars(module)[each], Config)]
         hint = f'; "{close[0]}" is one: call it "config"' if close else ": config = Config(...)"
         raise ConfigMistakes([Mistake(path=(), text=f'the file must define "config"{hint}', file=name)])
-    text = f"a Config is expected, not a {type(found).__name__}"
+    text = f"a Config is expected, not {type(found).__name__}"
     raise ConfigMistakes([Mistake(path=("config",), text=text, file=name)])
 
 

@@ -54,6 +54,9 @@ def toml_path(path: Path, config: Config, data: dict[str, Any]) -> Path:
             keyed = setting.keyed if setting is not None else ""
             holder = holder[part]
             written.append(getattr(holder, keyed) if keyed else part)
+        elif setting is not None and setting.keyed and part == setting.keyed:
+            # The name of a named table is the part before.
+            setting = None
         else:
             setting = next((each for each in settings(table) if each.name == part), None) if table else None
             written.append(setting.key if setting is not None else part)
@@ -102,16 +105,16 @@ class _Reader:
                 values[setting.name] = () if setting.several else ""
         for key in data:
             if all(key != setting.key for setting in known):
-                self.unknown(key, [setting.key for setting in known], path)
+                self.unknown(key, [setting.key for setting in known], data, path)
         return table(**values)
 
-    def unknown(self, key: str, known: list[str], path: Path) -> None:
+    def unknown(self, key: str, known: list[str], data: dict[str, Any], path: Path) -> None:
         close, place = nearest(key, known), home(key)
         hint = did_you_mean(key, known) if close is not None or not place else ""
         if place:
             hint += f" It belongs to {place}." if hint else f"; it belongs to {place}"
         self.refuse((*path, key), f'unknown key "{key}"{hint}')
-        if close is not None:
+        if close is not None and close not in data:
             # What was meant is there in a way: it isn't missing as well.
             self.wrong.add((*path, close))
 

@@ -30,8 +30,9 @@ Limits and timeouts
 
 Everything that is bounded, with its name in the configuration, its default, and what happens when the bound is hit.
 The defaults are meant for the open internet. A number in the last column is the status of the answer.
-``limits`` holds for the whole process, ``site.route`` for one route, ``listener`` for one listener, and ``upstream.NAME``
-for the servers of one upstream. Durations are written as "30s", "5m" or "1h30m", sizes as "64KiB" or "10MB".
+``limits`` holds for the whole process, ``site.route`` for one route, ``listener`` for one listener, and
+``upstream.NAME`` for the servers of one upstream. Durations are written as "30s", "5m" or "1h30m", sizes as "64KiB"
+or "10MB".
 
 .. list-table::
    :header-rows: 1

@@ -14,6 +14,9 @@ from revproxy.config.shape import Setting, settings
 from revproxy.config.suggest import did_you_mean
 from revproxy.config.units import format_duration, format_size
 
+_SPEAKABLE = 10**30
+"""Python refuses to spell integers of thousands of digits; nobody would read them either."""
+
 _WORDS = {
     "text": "a str",
     "path": "a str",
@@ -52,7 +55,7 @@ def _table(table: type[Any], value: Any, path: Path, mistakes: list[Mistake]) ->
 
 def _several(setting: Setting, value: Any, path: Path, mistakes: list[Mistake]) -> Any:
     if not isinstance(value, tuple):
-        mistakes.append(Mistake(path=path, text=f"a tuple is expected, not a {type(value).__name__}"))
+        mistakes.append(Mistake(path=path, text=f"a tuple is expected, not {type(value).__name__}"))
         return () if setting.required else setting.default
     if setting.least is not None and len(value) < setting.least:
         mistakes.append(Mistake(path=path, text="at least one is needed"))
@@ -72,12 +75,10 @@ def _one(setting: Setting, value: Any, path: Path, mistakes: list[Mistake]) -> A
     if setting.table is not None:
         if isinstance(value, setting.table):
             return _table(setting.table, value, path, mistakes)
-        mistakes.append(
-            Mistake(path=path, text=f"a {setting.table.__name__} is expected, not a {type(value).__name__}")
-        )
+        mistakes.append(Mistake(path=path, text=f"a {setting.table.__name__} is expected, not {type(value).__name__}"))
         return _blank(setting.table)
     if not _fits(setting, value):
-        mistakes.append(Mistake(path=path, text=f"{_WORDS[setting.kind]} is expected, not a {type(value).__name__}"))
+        mistakes.append(Mistake(path=path, text=f"{_WORDS[setting.kind]} is expected, not {type(value).__name__}"))
         return _harmless(setting)
     mistakes.extend(Mistake(path=path, text=text) for text in _out_of_bounds(setting, value))
     return value
@@ -109,6 +110,8 @@ def _out_of_bounds(setting: Setting, value: Any) -> Iterator[str]:
         return
     if isinstance(value, float) and not math.isfinite(value):
         yield "a finite number is expected"
+    elif abs(value) > _SPEAKABLE:
+        yield "the number is far out of bounds"
     elif value < setting.least:
         yield f"{format_bound(setting, value)} is too little: {format_bound(setting, setting.least)} is the least"
     elif value > setting.most:

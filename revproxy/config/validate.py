@@ -28,7 +28,7 @@ def validate(config: Config) -> list[Mistake]:
 def settle(config: Config, folder: FilePath | None) -> tuple[Config, list[Mistake]]:
     """The ``Config`` with its relative paths seen from ``folder``, and what is wrong with it (see ``validate``)."""
     if not isinstance(config, Config):
-        return Config(), [Mistake(path=(), text=f"a Config is expected, not a {type(config).__name__}")]
+        return Config(), [Mistake(path=(), text=f"a Config is expected, not {type(config).__name__}")]
     clean, mistakes = typed(config)
     if folder is not None:
         clean = _absolute(clean, folder)

@@ -117,7 +117,13 @@ def test_no_size(value: object, message: str) -> None:
         units.parse_size(value)
 
 
-@given(st.one_of(st.integers(0, 2**70), st.integers(0, 2**20).map(lambda n: n * 1024), st.integers(0, 99).map(lambda n: n * 10**6)))
+@given(
+    st.one_of(
+        st.integers(0, 2**70),
+        st.integers(0, 2**20).map(lambda n: n * 1024),
+        st.integers(0, 99).map(lambda n: n * 10**6),
+    )
+)
 def test_size_round_trip(octets: int) -> None:
     text = units.format_size(octets)
     assert units.parse_size(text) == octets
