@@ -155,6 +155,7 @@ ONE_MISTAKE: list[tuple[str, int, str, str]] = [
     (BASE + 'upgrade = ["h2c"]', 4, "site[0].route[0].upgrade[0]", "can't be tunnelled"),
     (BASE + 'upgrade = ["a b"]', 4, "site[0].route[0].upgrade[0]", "no name of a protocol"),
     (BASE + 'host = "http://a"', 4, "site[0].route[0].host", "is no"),
+    (BASE + 'host = "a b"', 4, "site[0].route[0].host", "is no host name"),
     (BASE + 'host = "a:x"', 4, "site[0].route[0].host", '"x" is no port'),
     (BASE + 'host = "bü.example"', 4, "site[0].route[0].host", 'must be written as "xn--b-eha.example"'),
     # Header fields.
@@ -197,6 +198,7 @@ ONE_MISTAKE: list[tuple[str, int, str, str]] = [
         "frames the body itself",
     ),
     # Logs.
+    (BASE + '[access_log]\npath = "x\\u0000"', 5, "access_log.path", "no file is named"),
     (BASE + '[access_log]\npath = "no/such/x.log"', 5, "access_log.path", "does not exist"),
     (BASE + '[access_log]\npath = "."', 5, "access_log.path", "is a folder"),
 ]
