@@ -20,8 +20,13 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy --port $(PORT)
 
-test: lint types
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# All three run, even after one failed: one run tells everything that is wrong.
+test: $(VENV)/test.stamp
+	@failed=; \
+	$(BIN)/ruff check --quiet . || failed="$$failed ruff"; \
+	$(BIN)/mypy || failed="$$failed mypy"; \
+	$(BIN)/python -m pytest $(PYTEST_ARGS) || failed="$$failed pytest"; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
