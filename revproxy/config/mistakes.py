@@ -12,6 +12,7 @@ from revproxy.errors import ConfigError
 Path = tuple[str | int, ...]
 """Where a value stands: keys, and indices from 0."""
 
+_ESCAPED = re.compile(r'["\\]')
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
@@ -22,20 +23,14 @@ def spell(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            name = part if _BARE.fullmatch(part) else '"' + escape(part) + '"'
+            name = part if _BARE.fullmatch(part) else '"' + _ESCAPED.sub(r"\\\g<0>", part) + '"'
             text += f".{name}" if text else name
     return text
 
 
-def escape(text: str) -> str:
-    """Text of a file without what could disturb a terminal or forge a line of output."""
-    return "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+def visible(text: str) -> str:
+    """The text without what could disturb a terminal or forge a line: control characters are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @attrs.frozen
@@ -73,7 +68,7 @@ class Mistake:
             if self.place.column:
                 where += f":{self.place.column}"
         parts = [where, self.key, "warning" if self.warning else "", self.text]
-        return ": ".join(part for part in parts if part)
+        return visible(": ".join(part for part in parts if part))
 
 
 class ConfigMistakes(ConfigError):

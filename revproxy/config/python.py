@@ -73,7 +73,7 @@ def _is_ours(file: str) -> bool:
 
 def _explained(error: BaseException) -> str:
     if isinstance(error, ConfigError):
-        return str(error)
+        return " ".join(str(error).split())
     match = _UNKNOWN_ARGUMENT.search(str(error)) if isinstance(error, TypeError) else None
     table = getattr(model, match["name"], None) if match else None
     if match is None or not isinstance(table, type) or not attrs.has(table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from revproxy.config.mistakes import Mistake, Path, escape
+from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import HeaderChanges
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -43,7 +43,7 @@ def check_changes(changes: HeaderChanges, path: Path, *, request: bool) -> Itera
         yield from _check_name(name, here, "set", request)
         yield from _check_value(value, here)
         if name.lower() in seen:
-            yield Mistake(path=here, text=f'"{escape(name)}" is set twice: use "add" for a second field of a name')
+            yield Mistake(path=here, text=f'"{name}" is set twice: use "add" for a second field of a name')
         seen.add(name.lower())
     for name, value in changes.add:
         here = (*path, "add", name)
@@ -53,7 +53,7 @@ def check_changes(changes: HeaderChanges, path: Path, *, request: bool) -> Itera
 
 def _check_name(name: str, path: Path, verb: str, request: bool) -> Iterator[Mistake]:
     if not _NAME.fullmatch(name):
-        yield Mistake(path=path, text=f'"{escape(name)}" is no name of a field')
+        yield Mistake(path=path, text=f'"{name}" is no name of a field')
         return
     reason = _OWNED.get(name.lower()) or (_OWNED_IN_REQUESTS.get(name.lower()) if request else None)
     if reason:
@@ -63,8 +63,8 @@ def _check_name(name: str, path: Path, verb: str, request: bool) -> Iterator[Mis
 def _check_value(value: str, path: Path) -> Iterator[Mistake]:
     # RFC 9110 §5.5: no control characters but a tab; what isn't ASCII means something else to every reader.
     if _FORBIDDEN.search(value):
-        yield Mistake(path=path, text=f'the value "{escape(value)}" holds a control character (a line break, NUL ...)')
+        yield Mistake(path=path, text=f'the value "{value}" holds a control character (a line break, NUL ...)')
     elif not value.isascii():
-        yield Mistake(path=path, text=f'the value "{escape(value)}" holds a character that is not ASCII')
+        yield Mistake(path=path, text=f'the value "{value}" holds a character that is not ASCII')
     elif value != value.strip():
-        yield Mistake(path=path, text=f'the value "{escape(value)}" begins or ends with a space')
+        yield Mistake(path=path, text=f'the value "{value}" begins or ends with a space')

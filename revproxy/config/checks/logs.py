@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from revproxy.config.mistakes import Mistake, Path, escape
+from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config
 
 
@@ -19,6 +19,6 @@ def check_logs(config: Config) -> Iterator[Mistake]:
     if not file or "\0" in file:
         yield Mistake(path=path, text='no file is named: write a path, "-" or "off"')
     elif not os.path.isdir(folder):
-        yield Mistake(path=path, text=f'the folder "{escape(folder)}" does not exist')
+        yield Mistake(path=path, text=f'the folder "{folder}" does not exist')
     elif os.path.isdir(file):
-        yield Mistake(path=path, text=f'"{escape(file)}" is a folder, not a file')
+        yield Mistake(path=path, text=f'"{file}" is a folder, not a file')

@@ -11,7 +11,7 @@ from revproxy.config.addresses import is_server, parse_server
 from revproxy.config.checks.fields import TOKEN, check_changes
 from revproxy.config.hosts import normal_host
 from revproxy.config.imports import resource_mistake
-from revproxy.config.mistakes import Mistake, Path, escape
+from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config, Route, Site
 from revproxy.config.shape import choices_of_one
 from revproxy.config.suggest import did_you_mean
@@ -44,25 +44,24 @@ def path_mistake(path: str) -> str:
 
     Routes match a normalised copy of the path (RFC 3986 §6.2.2): what that copy never contains can't be matched.
     """
-    shown = escape(path)
     if not path.startswith("/"):
-        return f'"{shown}" must begin with a slash: write "/{shown}"'
+        return f'"{path}" must begin with a slash: write "/{path}"'
     if "?" in path or "#" in path:
-        return f'"{shown}": a route matches the path alone, without "?" and "#"'
+        return f'"{path}": a route matches the path alone, without "?" and "#"'
     if "//" in path:
-        return f'"{shown}" never matches: an empty segment is left out of the paths that are compared'
+        return f'"{path}" never matches: an empty segment is left out of the paths that are compared'
     if any(segment in (".", "..") for segment in path.split("/")):
-        return f'"{shown}" never matches: "." and ".." are resolved before paths are compared'
+        return f'"{path}" never matches: "." and ".." are resolved before paths are compared'
     plain = _ESCAPE.sub(_decode_unreserved, path)
     if plain != path:
-        return f'"{shown}" never matches: escapes are in their shortest form when compared; write "{escape(plain)}"'
+        return f'"{path}" never matches: escapes are in their shortest form when compared; write "{plain}"'
     if not _PATH_OCTETS.fullmatch(path):
         written = quote(path, safe="/!$&'()*+,;=:@%-._~")
         if _PATH_OCTETS.fullmatch(written):
-            return f'"{shown}" never matches: a path arrives percent-encoded; write "{written}"'
-        return f'"{shown}" never matches: "%" must be followed by two hexadecimal digits'
+            return f'"{path}" never matches: a path arrives percent-encoded; write "{written}"'
+        return f'"{path}" never matches: "%" must be followed by two hexadecimal digits'
     if "%00" in path:
-        return f'"{shown}" never matches: an encoded NUL is refused'
+        return f'"{path}" never matches: an encoded NUL is refused'
     return ""
 
 
@@ -81,7 +80,7 @@ def _check_shadow(routes: tuple[Route, ...], number: int, path: Path) -> Iterato
             what = f" for {', '.join(sorted(both))}" if both else ""
             yield Mistake(
                 path=(*path, number, "path"),
-                text=f'route {other_number + 1} of this site takes "{escape(route.path)}" already{what}',
+                text=f'route {other_number + 1} of this site takes "{route.path}" already{what}',
                 related=((*path, number, "methods"), (*path, other_number, "path"), (*path, other_number, "methods")),
             )
             return
@@ -119,24 +118,24 @@ def _check_proxy(config: Config, proxy: str, path: Path) -> Iterator[Mistake]:
     elif proxy not in names:
         hint = did_you_mean(proxy, names)
         if ":" in proxy:
-            hint = f'; did you mean "http://{escape(proxy)}"?'
-        yield Mistake(path=path, text=f'there is no upstream "{escape(proxy)}"{hint}', related=(("upstreams",),))
+            hint = f'; did you mean "http://{proxy}"?'
+        yield Mistake(path=path, text=f'there is no upstream "{proxy}"{hint}', related=(("upstreams",),))
 
 
 def _check_files(folder: str, path: Path) -> Iterator[Mistake]:
     if "\0" in folder or not os.path.exists(folder):
-        yield Mistake(path=path, text=f'the folder "{escape(folder)}" does not exist')
+        yield Mistake(path=path, text=f'the folder "{folder}" does not exist')
     elif not os.path.isdir(folder):
-        yield Mistake(path=path, text=f'"{escape(folder)}" is no folder')
+        yield Mistake(path=path, text=f'"{folder}" is no folder')
     elif not os.access(folder, os.R_OK | os.X_OK):
-        yield Mistake(path=path, text=f'the folder "{escape(folder)}" can\'t be read')
+        yield Mistake(path=path, text=f'the folder "{folder}" can\'t be read')
 
 
 def _check_methods(route: Route, here: Path) -> Iterator[Mistake]:
     for number, method in enumerate(route.methods):
         path = (*here, "methods", number)
         if not re.fullmatch(TOKEN, method):
-            yield Mistake(path=path, text=f'"{escape(method)}" is no method')
+            yield Mistake(path=path, text=f'"{method}" is no method')
         elif method in ("CONNECT", "TRACE"):
             yield Mistake(path=path, text=f"{method} is never served")
         elif method.upper() in _KNOWN_METHODS and method not in _KNOWN_METHODS:
@@ -150,7 +149,7 @@ def _check_upgrade(route: Route, here: Path) -> Iterator[Mistake]:
     for number, protocol in enumerate(route.upgrade):
         path = (*here, "upgrade", number)
         if not _PROTOCOL.fullmatch(protocol):
-            yield Mistake(path=path, text=f'"{escape(protocol)}" is no name of a protocol')
+            yield Mistake(path=path, text=f'"{protocol}" is no name of a protocol')
         elif protocol.lower() in ("h2c", "h2", "http/2.0", "tls/1.0", "tls/1.2", "http/1.1"):
             # A tunnel of HTTP to a backend would carry requests past every route and limit.
             yield Mistake(path=path, text=f'"{protocol}" can\'t be tunnelled: its requests would bypass the routes')
@@ -164,7 +163,7 @@ def _check_host(route: Route, here: Path) -> Iterator[Mistake]:
     if not colon or route.host.endswith("]"):
         name, colon, port = route.host, "", ""
     if colon and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
-        yield Mistake(path=path, text=f'"{escape(route.host)}": "{escape(port)}" is no port (1 to 65535)')
+        yield Mistake(path=path, text=f'"{route.host}": "{port}" is no port (1 to 65535)')
         return
     try:
         normal_host(name)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from revproxy.config.addresses import Address, parse_server
-from revproxy.config.mistakes import Mistake, Path, escape
+from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config, UpstreamOptions
 from revproxy.config.suggest import nearest
 
@@ -21,7 +21,7 @@ def check_upstreams(config: Config) -> Iterator[Mistake]:
         here: Path = ("upstreams", number)
         name = upstream.name
         if not _NAME.fullmatch(name):
-            text = f'"{escape(name)}" can\'t be called by a route: letters, digits, "_", "-" and "." make a name'
+            text = f'"{name}" can\'t be called by a route: letters, digits, "_", "-" and "." make a name'
             yield Mistake(path=(*here, "name"), text=text)
         elif name in seen:
             other: Path = ("upstreams", seen[name], "name")
