@@ -1,5 +1,67 @@
-"""revproxy: an event-driven reverse proxy on Twisted."""
+"""revproxy: an event-driven reverse proxy on Twisted.
 
-from revproxy._version import VERSION as __version__
+What a programmer takes from here: ``VirtualHosts``, ``Routes`` and ``Route``, ``ProxyResource`` and ``upstream_to`` for a
+tree of Twisted resources; ``Config`` and its parts for a configuration written in Python. The first group imports
+``twisted.web.proxy``, and with it the reactor, so nothing here is imported before it is used.
+"""
 
-__all__ = ["__version__"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from revproxy._version import VERSION as __version__  # noqa: N811  # the name that every package has
+
+if TYPE_CHECKING:
+    from revproxy.config.model import (
+        AccessLog,
+        Config,
+        HeaderChanges,
+        Limits,
+        Listener,
+        Server,
+        Site,
+        UpstreamOptions,
+    )
+    from revproxy.resources.base import Route, Routes
+    from revproxy.resources.proxy import ProxyResource
+    from revproxy.resources.vhost import VirtualHosts
+    from revproxy.service.embed import upstream_to
+
+_HOMES = {
+    "ProxyResource": "revproxy.resources.proxy",
+    "Route": "revproxy.resources.base",
+    "Routes": "revproxy.resources.base",
+    "VirtualHosts": "revproxy.resources.vhost",
+    "upstream_to": "revproxy.service.embed",
+    **dict.fromkeys(
+        ("AccessLog", "Config", "HeaderChanges", "Limits", "Listener", "Server", "Site", "UpstreamOptions"),
+        "revproxy.config.model",
+    ),
+}
+
+__all__ = [
+    "AccessLog",
+    "Config",
+    "HeaderChanges",
+    "Limits",
+    "Listener",
+    "ProxyResource",
+    "Route",
+    "Routes",
+    "Server",
+    "Site",
+    "UpstreamOptions",
+    "VirtualHosts",
+    "__version__",
+    "upstream_to",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'revproxy' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

@@ -69,6 +69,10 @@ class Request(Protocol):
     """The host asked for: that of an absolute target, else Host's."""
     request_id: bytes
     transaction: Transaction
+    matched_path: bytes
+    """The path of the route that was chosen; empty before."""
+    keeps_facts: bool
+    """Whether ``facts`` belong to a connection, so that what is derived from them serves its next requests too."""
     can_upgrade: bool
     """Whether ``start`` with a tunnel is possible here."""
     body_limit: int

@@ -31,6 +31,8 @@ JOINED: Final = 16 * 1024
 class StreamingRequest:
     """A request whose head is complete and whose body comes on demand; it is also where the answer goes."""
 
+    keeps_facts = True
+
     __slots__ = (
         "_channel",
         "_chunking",
@@ -45,6 +47,7 @@ class StreamingRequest:
         "finished",
         "is_body_complete",
         "is_self_delimited",
+        "matched_path",
         "method",
         "over",
         "path",
@@ -69,6 +72,7 @@ class StreamingRequest:
         self.path = head.target
         self.authority = facts.authority
         self.can_upgrade = True
+        self.matched_path = b""
         frontend = channel.frontend
         self.body_limit = frontend.limits.body_size
         self.is_body_complete = facts.framing.kind == "none"

@@ -41,7 +41,7 @@ def prefers_json(fields: Fields | None) -> bool:
     accept = fields.get(b"accept") if fields is not None else None
     if not accept:
         return False
-    json_quality = html_quality = -1.0
+    json_quality = html_quality = any_quality = -1.0
     for member in accept.lower().split(b","):
         media, *parameters = (part.strip() for part in member.split(b";"))
         quality = 1.0
@@ -52,11 +52,16 @@ def prefers_json(fields: Fields | None) -> bool:
                     quality = float(value)
                 except ValueError:
                     quality = 0.0
-        if media in (b"application/json", b"application/problem+json") or media.endswith(b"+json"):
+        if media in (b"application/json", b"application/*") or media.endswith(b"+json"):
             json_quality = max(json_quality, quality)
         elif media in (b"text/html", b"text/*", b"application/xhtml+xml"):
             html_quality = max(html_quality, quality)
-    return json_quality > 0 and json_quality > html_quality
+        elif media == b"*/*":
+            any_quality = max(any_quality, quality)
+    if html_quality < 0:
+        # HTML is accepted as anything is; what was named goes before it among equals.
+        return json_quality > 0 and json_quality >= any_quality
+    return json_quality > html_quality
 
 
 def error_page(status: int, request_id: bytes, fields: Fields | None) -> tuple[bytes, bytes]:

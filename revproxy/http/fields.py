@@ -52,7 +52,7 @@ FORBIDDEN_TRAILERS: Final = (
     }
 )  # fmt: skip
 """Fields whose meaning must be known before the content: framing, routing, authentication, request modifiers, response
-controls, content format (RFC 9110 §6.5.1). They are dropped from a trailer section."""
+controls, content format (RFC 9110 §6.5.1). They are dropped from a trailer section, and more is: see ``may_trail``."""
 
 CLIENT_CLAIMS: Final = frozenset(
     {
@@ -246,3 +246,11 @@ def is_claim(lower: bytes) -> bool:
         if lower in HOP_BY_HOP or lower in FRAMING or lower == b"host":
             return True
     return lower in CLIENT_CLAIMS or lower.startswith(b"x-forwarded-")
+
+
+def may_trail(lower: bytes) -> bool:
+    """Whether a field of this lower-case name is passed on in a trailer section.
+
+    What would be dropped from a head is dropped here too, whoever sent it: recipients merge trailers into heads.
+    """
+    return not (lower in FORBIDDEN_TRAILERS or lower in BACKEND_TRACES or is_claim(lower))

@@ -18,7 +18,7 @@ from typing import Final
 import attrs
 
 from revproxy.http.facts import RequestFacts
-from revproxy.http.fields import BACKEND_TRACES, FRAMING, HOP_BY_HOP, Fields, Line, is_claim
+from revproxy.http.fields import BACKEND_TRACES, FRAMING, HOP_BY_HOP, TOKEN_OCTETS, Fields, Line, is_claim
 from revproxy.http.framing import content_length
 from revproxy.http.parse import ResponseHead
 from revproxy.http.render import field_lines
@@ -111,6 +111,9 @@ def original_client(fields: Fields, peer: bytes, networks: Sequence[Network]) ->
             parsed = ipaddress.ip_address(plain_address(text.decode("ascii")))
         except ValueError:
             return address
+        if b"%" in text:
+            # A zone means nothing here, and may be any text.
+            return address
         address = str(parsed).encode("ascii")
         if not is_within(address, networks):
             return address
@@ -136,7 +139,7 @@ def _node(address: bytes) -> bytes:
 
 def _quoted(value: bytes) -> bytes:
     """RFC 7239 §4: a token, or a quoted string where there are octets that no token has."""
-    return b'"%b"' % value if b":" in value or b"[" in value else value
+    return b'"%b"' % value if value.translate(None, TOKEN_OCTETS) else value
 
 
 @attrs.frozen(eq=False)
@@ -185,7 +188,8 @@ class RequestForwarding:
                     lines.append(line)
                 continue
             if is_claim(lower):
-                if not trusted or lower == b"x-request-id":
+                # An underscored twin of a claim is nobody's claim: a trusted proxy passes its own clients' on, unseen.
+                if not trusted or lower == b"x-request-id" or b"_" in lower:
                     continue
                 if lower == b"x-forwarded-for":
                     chain = b"%b, %b" % (chain, line[2]) if chain else line[2]
@@ -194,7 +198,7 @@ class RequestForwarding:
                     old_forwarded = b"%b, %b" % (old_forwarded, line[2]) if old_forwarded else line[2]
                     continue
             lines.append(line)
-        self._add_client(lines, fields, client, authority, chain, old_forwarded)
+        self._add_client(lines, fields, facts, client, authority, chain, old_forwarded)
         received = b"1.1 " if facts.version >= 11 else b"1.0 "
         lines.append((b"via", b"Via", (via + b", " if via else b"") + received + PSEUDONYM))
         if self.changes:
@@ -210,17 +214,25 @@ class RequestForwarding:
         return b"".join([b"%b: %b\r\n" % (raw, value) for _, raw, value in lines])
 
     def _add_client(
-        self, lines: list[Line], fields: Fields, client: Client, authority: bytes, chain: bytes, old_forwarded: bytes
+        self,
+        lines: list[Line],
+        fields: Fields,
+        facts: RequestFacts,
+        client: Client,
+        authority: bytes,
+        chain: bytes,
+        old_forwarded: bytes,
     ) -> None:
         peer = b"unknown" if client.peer.startswith(b"unix:") else client.peer
         chain = b"%b, %b" % (chain, peer) if chain else peer
         lines.append((b"x-forwarded-for", b"X-Forwarded-For", chain))
         known = client.trusted
-        if not (known and b"x-forwarded-proto" in fields):
+        gone = facts.options
+        if not (known and b"x-forwarded-proto" in fields and b"x-forwarded-proto" not in gone):
             lines.append((b"x-forwarded-proto", b"X-Forwarded-Proto", client.scheme))
-        if authority and not (known and b"x-forwarded-host" in fields):
+        if authority and not (known and b"x-forwarded-host" in fields and b"x-forwarded-host" not in gone):
             lines.append((b"x-forwarded-host", b"X-Forwarded-Host", authority))
-        if not (known and b"x-forwarded-port" in fields):
+        if not (known and b"x-forwarded-port" in fields and b"x-forwarded-port" not in gone):
             lines.append((b"x-forwarded-port", b"X-Forwarded-Port", public_port(authority, client)))
         if self.prefix:
             before = fields.get(b"x-forwarded-prefix") if known else None
@@ -275,8 +287,15 @@ class ResponseForwarding:
         """The head as the client may see it. ``scheme`` and ``authority`` are those the client used."""
         fields = head.fields
         memo = fields.memo
-        if memo is not None and memo[0] is self and memo[1] == has_body and memo[2].status == head.status:
-            return memo[2]  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours
+        if (
+            memo is not None
+            and memo[0] is self
+            and memo[1] == has_body
+            and memo[2] == head.version
+            and memo[3].status == head.status
+            and memo[3].reason == head.reason
+        ):
+            return memo[3]  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours
         status = head.status
         gone = frozenset(fields.members(b"connection"))
         lines: list[Line] = []
@@ -310,5 +329,5 @@ class ResponseForwarding:
                 lines.append((b"upgrade", b"Upgrade", upgrade))
         out = OutgoingHead(status, head.reason, Fields(lines))
         if not depends_on_request and fields.lines:
-            fields.memo = (self, has_body, out)
+            fields.memo = (self, has_body, head.version, out)
         return out

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from revproxy.errors import BadRequest, Malformed, NotImplementedCoding
-from revproxy.http.fields import FORBIDDEN_TRAILERS, NO_FIELDS, VALUE_OCTETS, FieldError, Fields, parse_fields
+from revproxy.http.fields import NO_FIELDS, VALUE_OCTETS, FieldError, Fields, may_trail, parse_fields
 
 LARGEST: Final = 2**63 - 1
 
@@ -164,7 +164,7 @@ class ChunkedDecoder:
     """Cuts a chunked body (RFC 9112 §7.1), strictly: CRLF alone ends a line, and everything is bounded.
 
     A chunk's extensions are parsed no further than to see that they can't hide a line break, and are dropped; one
-    line may have ``LINE`` octets and all extensions of a body ``EXTENSIONS`` together. Trailers are bounded as heads are.
+    line may have ``LINE`` octets, all extensions of a body ``EXTENSIONS`` together. Trailers are bounded as heads are.
     """
 
     __slots__ = ("_buffer", "_extensions", "_head_count", "_head_size", "_left", "_state", "done", "trailers")
@@ -230,10 +230,10 @@ class ChunkedDecoder:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), b""
 
     def _check_unfinished_line(self, line: bytes) -> None:
-        if len(line) > self.LINE:
-            raise FramingError("a chunk's size line is too long")
         if line[-1:] == b"\r":
             line = line[:-1]
+        if len(line) > self.LINE:
+            raise FramingError("a chunk's size line is too long")
         digits = len(line) - len(line.lstrip(_HEX))
         if digits > 16 or not digits and line:
             raise FramingError("a chunk's size is not a number")
@@ -266,7 +266,7 @@ class ChunkedDecoder:
             return at + 2
         stop = data.find(b"\r\n\r\n", at, at + self._head_size + 4)
         if stop < 0:
-            if len(data) - at > self._head_size:
+            if len(data) - at > self._head_size + 3:
                 raise FramingError("the trailer section is too long")
             self._buffer = data[at:]
             if b"\n" in self._buffer.replace(b"\r\n", b""):
@@ -278,7 +278,7 @@ class ChunkedDecoder:
             raise FramingError(f"trailers: {mistake}") from None
         except OverflowError:
             raise FramingError("too many trailers") from None
-        self.trailers = Fields([line for line in fields.lines if line[0] not in FORBIDDEN_TRAILERS])
+        self.trailers = Fields([line for line in fields.lines if may_trail(line[0])])
         self.done = True
         return stop + 4
 

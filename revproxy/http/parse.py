@@ -86,22 +86,16 @@ class RequestParser:
         line_end = data.find(b"\r\n", start)
         line = data[start:line_end]
         parts = line.split(b" ")
-        if len(parts) != 3:
-            raise BadRequest("the request line is not method, target, version")
+        if (
+            len(parts) != 3
+            or parts[0] not in USUAL_METHODS
+            or not parts[1]
+            or len(parts[1]) > self.target_length
+            or parts[1].translate(None, TARGET_OCTETS)
+        ):
+            self._check_line(line, complete=True)
         method, target, raw_version = parts
-        if raw_version == b"HTTP/1.1":
-            version = 11
-        else:
-            version = self._version(raw_version)
-        if method not in USUAL_METHODS:
-            if not method or method.translate(None, TOKEN_OCTETS):
-                raise BadRequest("the method is not a token")
-            if len(method) > LONGEST_METHOD:
-                raise BadRequest("the method is too long")
-        if len(target) > self.target_length:
-            raise TargetTooLong(f"{len(target)} octets")
-        if not target or target.translate(None, TARGET_OCTETS):
-            raise BadRequest("the target has octets that no target may have")
+        version = 11 if raw_version == b"HTTP/1.1" else self._version(raw_version)
         block = data[line_end + 2 : end]
         if block != self._block:
             try:
@@ -123,39 +117,41 @@ class RequestParser:
             return 11 if raw[7:] >= b"1" else 10
         raise BadRequest("the version is not HTTP/1.1")
 
-    def _check_unfinished(self, data: bytes) -> None:
-        """Refuses a beginning that can't become a request, or that has grown over a limit."""
-        line_end = data.find(b"\r\n")
-        if line_end < 0:
-            line = data[:-1] if data[-1:] == b"\r" else data
-            if len(line) > self.target_length + LONGEST_METHOD + 10:
-                if line.count(b" ") >= 1 and not line.partition(b" ")[0].translate(None, TOKEN_OCTETS):
-                    raise TargetTooLong("the request line does not end")
-                raise BadRequest("no request line")
-        else:
-            line = data[:line_end]
-            if not line:
-                raise BadRequest("empty lines instead of a request")
-        if line.translate(None, VALUE_OCTETS):
-            raise BadRequest("the request line has control octets")
+    def _check_line(self, line: bytes, *, complete: bool) -> None:
+        """Refuses a request line, or the beginning of one, for its leftmost mistake: the answer to a request with several
+        mistakes does not depend on how its octets arrived."""
         method, space, rest = line.partition(b" ")
-        if method.translate(None, TOKEN_OCTETS) or (space and not method):
+        if method.translate(None, TOKEN_OCTETS) or ((space or complete) and not method):
             raise BadRequest("the request line does not begin with a method")
         if len(method) > LONGEST_METHOD:
             raise BadRequest("the method is too long")
-        if line_end >= 0:
-            if line.count(b" ") != 2:
-                raise BadRequest("the request line is not method, target, version")
-            target, _, raw_version = rest.partition(b" ")
+        target, space, raw_version = rest.partition(b" ")
+        if target[: self.target_length].translate(None, TARGET_OCTETS) or ((space or complete) and not target):
+            raise BadRequest("the target has octets that no target may have")
+        if len(target) > self.target_length:
+            raise TargetTooLong(f"more than {self.target_length} octets")
+        if complete:
             if method == b"PRI" and raw_version == b"HTTP/2.0":
                 raise VersionNotSupported("HTTP/2 with prior knowledge")
             self._version(raw_version)
-            if len(target) > self.target_length:
-                raise TargetTooLong(f"{len(target)} octets")
+        elif len(raw_version) > 8 or not b"HTTP/".startswith(raw_version[:5]):
+            raise BadRequest("the version is not HTTP/1.1")
+
+    def _check_unfinished(self, data: bytes) -> None:
+        """Refuses a beginning that can't become a request, or that has grown over a limit."""
+        data = data[: self.head_size + 4]
+        line_end = data.find(b"\r\n")
+        if line_end < 0:
+            self._check_line(data[:-1] if data[-1:] == b"\r" else data, complete=False)
+        elif line_end == 0:
+            raise BadRequest("empty lines instead of a request")
+        else:
+            self._check_line(data[:line_end], complete=True)
             tail = data[line_end:]
             if tail.count(b"\n") != tail.count(b"\r\n"):
                 raise BadRequest("a bare LF stands in the head")
-        if len(data) > self.head_size:
+        # The empty line that ends a head of the largest size may still be three octets short of its end.
+        if len(data) > self.head_size + 3:
             raise HeadTooLarge(f"more than {self.head_size} octets")
 
 
@@ -211,7 +207,7 @@ class ResponseParser:
     def _check_unfinished(self, data: bytes) -> None:
         if not b"HTTP/1.".startswith(data[:7]):
             raise Malformed("the answer does not begin with HTTP/1")
-        if len(data) > self.head_size:
+        if len(data) > self.head_size + 3:
             raise Malformed(f"the answer's head has more than {self.head_size} octets")
         if data.count(b"\n") != data.count(b"\r\n"):
             raise Malformed("a bare LF stands in the answer's head")

@@ -4,7 +4,7 @@ passes on. Read from the front of a connection, before anything of HTTP.
 
 from __future__ import annotations
 
-import socket
+import ipaddress
 import struct
 from typing import Final
 
@@ -43,9 +43,9 @@ def parse_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _parse_line(data: bytes) -> ProxyHeader | None:
-    end = data.find(b"\r\n", 0, LONGEST_LINE + 2)
+    end = data.find(b"\r\n", 0, LONGEST_LINE)
     if end < 0:
-        if len(data) > LONGEST_LINE:
+        if len(data) >= LONGEST_LINE:
             raise ProxyProtocolError("the line does not end")
         return None
     parts = data[:end].split(b" ")
@@ -53,12 +53,14 @@ def _parse_line(data: bytes) -> ProxyHeader | None:
         return ProxyHeader(end + 2, None, 0)
     if len(parts) != 6 or parts[1] not in (b"TCP4", b"TCP6"):
         raise ProxyProtocolError("the line is malformed")
-    family = socket.AF_INET if parts[1] == b"TCP4" else socket.AF_INET6
+    family = ipaddress.IPv4Address if parts[1] == b"TCP4" else ipaddress.IPv6Address
     try:
         for address in parts[2:4]:
-            socket.inet_pton(family, address.decode("ascii"))
-    except (OSError, ValueError):
+            family(address.decode("ascii"))
+    except ValueError:
         raise ProxyProtocolError("an address is malformed") from None
+    if b"%" in parts[2]:
+        raise ProxyProtocolError("an address has a zone")
     for port in parts[4:6]:
         if not port.isdigit() or len(port) > 5 or int(port) > 65535:
             raise ProxyProtocolError("a port is malformed")
@@ -78,14 +80,14 @@ def _parse_block(data: bytes) -> ProxyHeader | None:
     if version_command & 15 == 0:
         return ProxyHeader(consumed, None, 0)
     if family == 0x11:
-        size, kind = 12, socket.AF_INET
+        size = 12
     elif family == 0x21:
-        size, kind = 36, socket.AF_INET6
+        size = 36
     else:
         return ProxyHeader(consumed, None, 0)
     if length < size:
         raise ProxyProtocolError("the block is too short for its addresses")
     width = (size - 4) // 2
-    source = socket.inet_ntop(kind, data[start : start + width])
+    source = str(ipaddress.ip_address(data[start : start + width]))
     port = int.from_bytes(data[start + size - 2 : start + size], "big")
     return ProxyHeader(consumed, plain_address(source).encode("ascii"), port)

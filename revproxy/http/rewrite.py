@@ -38,7 +38,9 @@ def rewrite_field(name: bytes, value: bytes, public: Public) -> bytes:
         match = _REFRESH.fullmatch(value)
         if match is None:
             return value
-        return match.group(1) + match.group(2) + rewrite_url(match.group(3), public)
+        quote, url = match.group(2), match.group(3)
+        inner, closing, after = url.partition(quote) if quote else (url, b"", b"")
+        return match.group(1) + quote + rewrite_url(inner, public) + closing + after
     return rewrite_url(value, public)
 
 
@@ -61,6 +63,9 @@ def rewrite_url(url: bytes, public: Public) -> bytes:
         return url
     if public.prefix:
         rest = _prefixed(rest if rest.startswith(b"/") else b"/" + rest, public.prefix)
+    if not start and rest.startswith(b"//"):
+        # RFC 3986 §4.2: alone it would name a host.
+        rest = b"/." + rest
     return (start + rest) or b"/"
 
 

@@ -7,6 +7,7 @@ both, and a request whose two answers differ is refused: nobody slips past the r
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final
 
@@ -48,7 +49,12 @@ def parse_authority(raw: bytes) -> Authority:
     host, port = match.group(1).lower(), match.group(2)
     if port and (len(port) > 5 or not 0 < int(port) < 65536):
         raise BadRequest("the host's port is out of range")
-    if host.endswith(b".") and len(host) > 1:
+    if host[:1] == b"[":
+        try:
+            ipaddress.IPv6Address(host[1:-1].decode("ascii"))
+        except ValueError:
+            raise BadRequest("the host is no IPv6 address") from None
+    elif host.endswith(b".") and len(host) > 1:
         host = host[:-1]
     return Authority(raw, host, int(port) if port else None)
 
@@ -108,9 +114,13 @@ def is_plain(path: bytes) -> bool:
 
 def normalised_path(path: bytes) -> bytes:
     """The copy of a path that routes match: unreserved octets decoded, escapes in upper case, dot segments resolved
-    (RFC 3986 §6.2.2, §5.2.4), runs of slashes made one. Raises BadRequest for an encoded NUL."""
+    (RFC 3986 §6.2.2, §5.2.4), runs of slashes made one. Raises BadRequest for an encoded NUL, and for a ``%`` that begins no escape: decoding its
+    neighbours could make one of it."""
     if b"%" in path:
-        path = _ESCAPE.sub(_decode_unreserved, path)
+        signs = path.count(b"%")
+        path, escapes = _ESCAPE.subn(_decode_unreserved, path)
+        if escapes != signs:
+            raise BadRequest("the path has a % that begins no escape")
         if b"%00" in path:
             raise BadRequest("the path has an encoded NUL")
     return _resolve(path)

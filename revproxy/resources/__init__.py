@@ -1,0 +1,1 @@
+"""The tree of Twisted resources: virtual hosts, routes, and what answers at the leaves."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable
 
 from zope.interface import implementer
 
+from revproxy.config.addresses import UnixAddress, parse_server
 from revproxy.config.model import Limits, Server, UpstreamOptions
 from revproxy.http.forward import ResponseForwarding
 from revproxy.http.framing import Framing
@@ -21,17 +21,10 @@ from revproxy.wire.sweep import Sweep
 
 def peer_of(url: str) -> Peer:
     """The server that a URL names: ``http://host:port`` or ``unix:/path``. Raises ValueError."""
-    if url.startswith("unix:"):
-        path = url[5:]
-        if path.startswith("//"):
-            path = path[2:]
-        if not path.startswith("/"):
-            raise ValueError(f"{url!r}: a unix socket needs an absolute path")
-        return Peer("http", "", 0, path)
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"{url!r} is not http://host:port or unix:/path")
-    return Peer("http", parts.hostname, parts.port or 80)
+    address = parse_server(url)
+    if isinstance(address, UnixAddress):
+        return Peer("http", "", 0, address.path)
+    return Peer("http", address.host, address.port)
 
 
 @implementer(IUpstream)
@@ -50,6 +43,8 @@ class UpstreamGroup:
     ) -> None:
         states = [PeerState(peer_of(server.url), server.weight) for server in options.servers]
         self.name = options.name
+        self.on_stop: Callable[[], None] | None = None
+        """Called at the end of ``stop``: what was started for this group alone."""
         self.pool = Pool(
             options, states, limits=limits, sweep=sweep, budget=budget, connect=connect, resolver=resolver
         )
@@ -65,6 +60,8 @@ class UpstreamGroup:
     def stop(self) -> None:
         """Lets go of idle connections and background work."""
         self.pool.stop()
+        if self.on_stop is not None:
+            self.on_stop()
 
 
 def servers(urls: Iterable[str]) -> tuple[Server, ...]:

@@ -36,16 +36,14 @@ class Peer:
         if self.path:
             return b"localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host.encode("idna" if not host.isascii() else "ascii") + (
-            b"" if self.port == 80 else b":%d" % self.port
-        )
+        return host.encode("ascii") + (b"" if self.port == 80 else b":%d" % self.port)
 
     @property
     def authorities(self) -> frozenset[bytes]:
         """Every way to write the server's authority, in lower case, for finding it in what a backend says."""
         if self.path:
             return frozenset()
-        host = (f"[{self.host}]" if ":" in self.host else self.host).lower().encode("ascii", "replace")
+        host = (f"[{self.host}]" if ":" in self.host else self.host).lower().encode("ascii")
         names = {b"%b:%d" % (host, self.port)}
         if self.port == 80:
             names.add(host)

@@ -1,0 +1,135 @@
+"""Routes by path: which resource answers for a path and a method.
+
+A route is chosen by the raw path *and* by its normalised copy, and by what the most liberal backend might make of it;
+if the answers differ, the request is refused (see ``http/target.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import attrs
+from twisted.web.pages import errorPage
+from twisted.web.resource import IResource, Resource
+from zope.interface import implementer
+
+from revproxy.errors import BadRequest, MethodNotAllowed, NotFound, ProxyError
+from revproxy.http.target import deepest_path, is_plain, normalised_path
+from revproxy.interfaces import IRouter, Request
+
+
+@attrs.frozen(eq=False)
+class Route:
+    """What answers under a path."""
+
+    path: bytes
+    """Whole segments: ``/a`` takes ``/a`` and ``/a/b``; ``/a/`` takes ``/a/`` and ``/a/b``; ``/`` takes everything."""
+    resource: IResource
+    methods: frozenset[bytes] = frozenset()
+    """The methods let through; empty for all. GET brings HEAD with it (RFC 9110 §9.1)."""
+    body_limit: int | None = None
+    """Octets that a request's body may have here; None for the listener's own limit."""
+
+    def takes(self, path: bytes) -> bool:
+        """Whether the path lies under this route's."""
+        own = self.path
+        if not path.startswith(own):
+            return False
+        return own.endswith(b"/") or len(path) == len(own) or path[len(own)] == 0x2F
+
+    def allows(self, method: bytes) -> bool:
+        """Whether the method is let through."""
+        methods = self.methods
+        return not methods or method in methods or (method == b"HEAD" and b"GET" in methods)
+
+
+@implementer(IRouter)
+class Routes(Resource):
+    """The routes of a site. The longest path wins; among equal paths, the first that lets the method through."""
+
+    isLeaf = False
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        super().__init__()
+        self.routes = tuple(sorted(routes, key=lambda route: -len(route.path)))
+        # A route can only take paths that begin with its own first segment: a site of hundreds of routes is not walked
+        # through for each request.
+        self._general = tuple(route for route in self.routes if route.path == b"/")
+        self._by_segment: dict[bytes, tuple[Route, ...]] = {}
+        for route in self.routes:
+            if route.path != b"/":
+                segment = route.path.split(b"/", 2)[1]
+                self._by_segment[segment] = (*self._by_segment.get(segment, ()), route)
+
+    def choose(self, request: Request) -> object:
+        """The resource for a request; raises NotFound, MethodNotAllowed, or BadRequest for an ambiguous path."""
+        route = self.select(request.path, request.method)
+        request.matched_path = route.path
+        if route.body_limit is not None:
+            request.body_limit = route.body_limit
+        return route.resource
+
+    def select(self, path: bytes, method: bytes) -> Route:
+        """The route for a raw path and a method; raises as ``choose``."""
+        if path == b"*":
+            path = b"/"
+        route = self._find(path, method)
+        if not is_plain(path):
+            self._check(route, normalised_path(path), method)
+            self._check(route, deepest_path(path), method)
+        if isinstance(route, Route):
+            return route
+        raise route
+
+    def _check(self, route: Route | ProxyError, path: bytes, method: bytes) -> None:
+        """Refuses a path one of whose readings leads elsewhere."""
+        other = self._find(path, method)
+        if other is route:
+            return
+        if isinstance(other, ProxyError) and isinstance(route, ProxyError) and other.status == route.status:
+            return
+        raise BadRequest("the path means one route as it is written and another one when it is normalised")
+
+    def _find(self, path: bytes, method: bytes) -> Route | ProxyError:
+        refused: list[Route] = []
+        parts = path.split(b"/", 2)
+        for routes in (self._by_segment.get(parts[1], ()) if len(parts) > 1 else (), self._general):
+            for route in routes:
+                if refused and refused[0].path != route.path:
+                    break
+                if route.takes(path):
+                    if route.allows(method):
+                        return route
+                    refused.append(route)
+            if refused:
+                break
+        if refused:
+            allowed = sorted({name for route in refused for name in route.methods})
+            if b"GET" in allowed and b"HEAD" not in allowed:
+                allowed.append(b"HEAD")
+            return MethodNotAllowed("the route does not let this method through", allow=b", ".join(allowed))
+        return NotFound("no route for this path")
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> IResource:
+        """The same choice in a stock Twisted tree: the rest of the route's path is taken off ``postpath``."""
+        raw = request.uri.partition(b"?")[0]
+        try:
+            route = self.select(raw, request.method)
+        except ProxyError as error:
+            return errorPage(error.status, type(error).__name__, error.detail)
+        taken = segments_below(route.path, raw)
+        everything = [*request.prepath, *request.postpath]
+        cut = len(everything) - len(taken)
+        request.prepath[:] = everything[:cut]
+        request.postpath[:] = everything[cut:]
+        return route.resource
+
+
+def segments_below(prefix: bytes, path: bytes) -> list[bytes]:
+    """The decoded segments of a raw path below a route's path, as ``postpath`` holds them; none for the path itself."""
+    rest = path[len(prefix.rstrip(b"/")) :]
+    if not rest.startswith(b"/"):
+        return []
+    return [unquote_to_bytes(segment) for segment in rest[1:].split(b"/")]

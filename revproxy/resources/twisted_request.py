@@ -1,0 +1,262 @@
+"""Any Twisted resource under our own listeners: it gets a real ``twisted.web.server.Request``, whole body and all, over
+a channel of ours that frames the answer. Look-alikes would fail: Klein, for one, adapts the real class.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from io import BytesIO
+from typing import Any, Final
+
+from twisted.internet._producer_helpers import _PullToPush
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+from twisted.web.resource import IResource, getChildForRequest
+from twisted.web.server import Request as TwistedRequest
+from twisted.web.server import Site
+from zope.interface import implementer
+
+from revproxy.errors import ClientGone, ClosedEarly, ContentTooLarge, ProxyError
+from revproxy.http.fields import HOP_BY_HOP, NO_FIELDS, Fields
+from revproxy.http.forward import OutgoingHead
+from revproxy.http.framing import NO_BODY, UNTIL_CLOSE, Framing
+from revproxy.interfaces import Request
+
+_log = Logger()
+IN_MEMORY: Final = 100_000
+"""Octets of a body beyond which it is kept in a temporary file, as Twisted does."""
+
+
+class TwistedResources:
+    """Serves resources that know nothing of streaming requests."""
+
+    def __init__(self, reactor: Any, body_limit: int) -> None:
+        self._reactor = reactor
+        self._body_limit = body_limit
+        self._sites: dict[int, _RouteSite] = {}
+
+    def serve(self, resource: IResource, request: Request, prepath: list[bytes], postpath: list[bytes]) -> None:
+        """Gathers the body of ``request`` and lets ``resource`` answer it. Raises ContentTooLarge."""
+        limit = min(self._body_limit, request.body_limit)
+        if request.facts.framing.length > limit:
+            raise ContentTooLarge(f"{request.facts.framing.length} octets, {limit} are allowed")
+        site = self._sites.get(id(resource))
+        if site is None:
+            site = self._sites[id(resource)] = _RouteSite(resource, self._reactor)
+        channel = ResourceChannel(request, site, prepath, postpath, limit)
+        if request.facts.framing.kind == "none":
+            channel.body_ended(NO_FIELDS)
+        else:
+            request.invite_body()
+            request.read_body(channel)
+
+
+class _RouteSite(Site):
+    """A Site whose resource is found below a route's path; sessions live in it as in any Site."""
+
+    def __init__(self, resource: IResource, reactor: Any) -> None:
+        super().__init__(resource, reactor=reactor)
+        # A Site would start a clock for its own log, which nobody reads here.
+        self.logFile = None
+
+    def getResourceFor(self, request: Any) -> Any:
+        request.site = self
+        request.sitepath = list(request.channel.prepath)
+        request.prepath = list(request.channel.prepath)
+        request.postpath = list(request.channel.postpath)
+        return getChildForRequest(self.resource, request)
+
+
+@implementer(IConsumer)
+class ResourceChannel:
+    """What a ``twisted.web.server.Request`` takes for its HTTP channel; gathers its body and frames its answer."""
+
+    factory = None
+
+    def __init__(
+        self, request: Request, site: Site, prepath: list[bytes], postpath: list[bytes], body_limit: int
+    ) -> None:
+        self._request = request
+        self._body_limit = body_limit
+        self._content: Any = BytesIO()
+        self._gathered = 0
+        self._producer: Any = None
+        self._twisted: Any = None
+        self._left = -1
+        self._over = False
+        self.site = site
+        self.prepath = prepath
+        self.postpath = postpath
+        self.transport = self
+
+    # The request's body.
+
+    def body_received(self, data: bytes) -> None:
+        """Octets of the body."""
+        if self._over:
+            return
+        self._gathered += len(data)
+        if self._gathered > self._body_limit:
+            self._over = True
+            self._request.fail(ContentTooLarge(f"more than {self._body_limit} octets"))
+            return
+        if self._gathered > IN_MEMORY and isinstance(self._content, BytesIO):
+            # Deleted with the last reference to it: the request holds that, and closes it at its end.
+            file = tempfile.TemporaryFile()  # noqa: SIM115
+            file.write(self._content.getvalue())
+            self._content = file
+        self._content.write(data)
+
+    def body_ended(self, trailers: Fields) -> None:
+        """The body is complete: the resource is asked."""
+        if self._over:
+            return
+        request = self._request
+        twisted = TwistedRequest(self)
+        self._twisted = twisted
+        for _, name, value in request.fields.lines:
+            twisted.requestHeaders.addRawHeader(name, value)
+        twisted.parseCookies()
+        self._content.seek(0)
+        twisted.content = self._content
+        version = b"HTTP/1.1" if request.facts.version >= 11 else b"HTTP/1.0"
+        twisted.requestReceived(request.method, request.target, version)
+
+    def body_failed(self, error: ProxyError) -> None:
+        """The body will never be complete."""
+        self._over = True
+        self._content.close()
+
+    # What the request writes.
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        """The head of the answer."""
+        pairs = headers.getAllRawHeaders() if isinstance(headers, Headers) else ((n, [v]) for n, v in headers)
+        lines = []
+        length: int | None = None
+        for name, values in pairs:
+            lower = name.lower()
+            if lower in HOP_BY_HOP or lower == b"server":
+                continue
+            if lower == b"content-length" and values[-1].isdigit():
+                length = int(values[-1])
+                continue
+            lines += [(name, value) for value in values]
+        status = int(code)
+        framing = UNTIL_CLOSE if length is None else Framing("length", length)
+        if self._request.method == b"HEAD" or status < 200 or status in (204, 304):
+            framing = NO_BODY
+            if length is not None and status not in (204,) and status >= 200:
+                lines.append((b"Content-Length", b"%d" % length))
+        if framing.kind == "length":
+            self._left = framing.length
+        # The request chose chunks by itself; that is this side's business.
+        self._twisted.chunked = 0
+        self._request.start(OutgoingHead(status, reason, Fields.of(lines)), framing, self)
+        self._request.flush()
+
+    def write(self, data: bytes) -> None:
+        """Octets of the answer."""
+        if self._over or not data or self._request.method == b"HEAD":
+            return
+        if self._left >= 0:
+            if len(data) > self._left:
+                self._fail(ClosedEarly("a resource wrote more than its Content-Length"))
+                return
+            self._left -= len(data)
+        self._request.write(data)
+        self._request.flush()
+
+    def writeSequence(self, pieces: list[bytes]) -> None:
+        """Octets of the answer."""
+        self.write(b"".join(pieces))
+
+    def requestDone(self, request: Any) -> None:
+        """The answer is complete."""
+        if self._over:
+            return
+        if self._left > 0 and self._request.method != b"HEAD":
+            self._fail(ClosedEarly("a resource wrote less than its Content-Length"))
+            return
+        self._over = True
+        self._request.finish(NO_FIELDS)
+
+    def _fail(self, error: ProxyError) -> None:
+        self._over = True
+        self._request.fail(error)
+        self._stop_producing()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Something will make the answer."""
+        if streaming:
+            self._producer = producer
+        else:
+            self._producer = _PullToPush(producer, self)
+            self._producer.startStreaming()
+
+    def unregisterProducer(self) -> None:
+        """It made all of it."""
+        producer, self._producer = self._producer, None
+        if isinstance(producer, _PullToPush):
+            producer.stopStreaming()
+
+    # What the client's side asks of a body's source.
+
+    def pause(self) -> None:
+        """The client is slow."""
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resume(self) -> None:
+        """The client can take more."""
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    def cancel(self, error: ProxyError) -> None:
+        """The client is gone."""
+        if self._over:
+            return
+        self._over = True
+        self._stop_producing()
+        if self._twisted is not None:
+            from twisted.internet.error import ConnectionLost
+            from twisted.python.failure import Failure
+
+            self._twisted.connectionLost(Failure(ConnectionLost(str(error))))
+
+    def _stop_producing(self) -> None:
+        producer = self._producer
+        if producer is not None:
+            self.unregisterProducer()
+            try:
+                producer.stopProducing()
+            except Exception:  # noqa: BLE001  # a resource's own mistake
+                _log.failure("a producer could not be stopped")
+
+    # What the request asks of a connection.
+
+    def getPeer(self) -> IPv4Address | IPv6Address | UNIXAddress:
+        """The client's address."""
+        address = self._request.client.address.decode("ascii", "replace")
+        if address.startswith("unix:"):
+            return UNIXAddress(None)
+        return IPv6Address("TCP", address, 0) if ":" in address else IPv4Address("TCP", address, 0)
+
+    def getHost(self) -> IPv4Address:
+        """Our own address, as far as a resource needs it: the port that the client used."""
+        return IPv4Address("TCP", "0.0.0.0", self._request.client.port)
+
+    def isSecure(self) -> bool:
+        """Whether the client came over TLS."""
+        return self._request.client.scheme == b"https"
+
+    def loseConnection(self) -> None:
+        """The resource gives the client up."""
+        if not self._over:
+            self._over = True
+            self._request.fail(ClientGone("a resource closed the connection"))
+
+    abortConnection = loseConnection
+    forceAbortClient = loseConnection

@@ -1,0 +1,78 @@
+"""Virtual hosts: a site for each name, for every name below another one, and for whatever is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource
+from twisted.web.vhost import NameVirtualHost
+from zope.interface import implementer
+
+from revproxy.errors import BadRequest, NotFound
+from revproxy.http.target import parse_authority
+from revproxy.interfaces import IRouter, Request
+
+
+@implementer(IRouter)
+class VirtualHosts(NameVirtualHost):
+    """Chooses a resource by host name.
+
+    ``addHost(b"example.com", resource)`` takes one name, ``addHost(b"*.example.com", resource)`` every name below it
+    (the longest such pattern wins), ``default`` everything else. Unlike its parent it reads Host as RFC 9110 §7.2 says,
+    bracketed IPv6 addresses and ports included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._below: dict[bytes, IResource] = {}
+
+    def addHost(self, name: bytes, resrc: IResource) -> None:
+        """Lets ``resrc`` answer for a name or a ``*.`` pattern; ``*`` alone is the default."""
+        name = name.lower()
+        if name == b"*":
+            self.default = resrc  # type: ignore[assignment]  # its class attribute is None
+        elif name.startswith(b"*."):
+            self._below[name[1:]] = resrc
+        else:
+            self.hosts[name] = resrc
+
+    def removeHost(self, name: bytes) -> None:
+        """Forgets a name or a pattern. Raises KeyError where it is not known."""
+        name = name.lower()
+        if name == b"*":
+            self.default = None
+        elif name.startswith(b"*."):
+            del self._below[name[1:]]
+        else:
+            del self.hosts[name]
+
+    def find(self, host: bytes) -> IResource | None:
+        """What answers for a host name in lower case, without port and trailing dot; None for nothing."""
+        found: IResource | None = self.hosts.get(host)
+        if found is not None:
+            return found
+        if self._below:
+            at = host.find(b".")
+            while at >= 0:
+                found = self._below.get(host[at:])
+                if found is not None:
+                    return found
+                at = host.find(b".", at + 1)
+        default: IResource | None = self.default
+        return default
+
+    def choose(self, request: Request) -> object:
+        """The resource for a request; raises NotFound."""
+        resource = self.find(request.authority.host)
+        if resource is None:
+            raise NotFound("no site for this host")
+        return resource
+
+    def _getResourceForRequest(self, request: Any) -> IResource:
+        # The parent's own methods ask here, when this tree hangs in a stock Site.
+        try:
+            host = parse_authority(request.getHeader(b"host") or b"").host
+        except BadRequest:
+            host = b""
+        return self.find(host) or notFound("Not Found", "No site is served under this name.")

@@ -1,0 +1,134 @@
+"""The access log: transactions are gathered while requests run, formatted and written in batches.
+
+Writing never fails a request and never waits: a file that can't be written loses lines, which is counted and said once
+a minute; a pipe that nobody reads (a terminal that was stopped, a pager) is written only as far as it takes octets.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from typing import Final
+
+from twisted.logger import Logger
+
+from revproxy.errors import ConfigError
+from revproxy.observe.lines import LineFormat
+from revproxy.observe.transaction import Transaction
+
+_log = Logger()
+
+BATCH: Final = 256
+PIPE: Final = 4096
+"""Octets that a pipe which polls as writable takes without waiting (POSIX PIPE_BUF on Linux)."""
+WAITING: Final = 4 * 1024 * 1024
+"""Octets kept for a pipe that takes none."""
+_COMPLAIN_EVERY: Final = 60.0
+
+
+class AccessLog:
+    """Writes a line for each transaction to a file, or to standard output (``-``)."""
+
+    def __init__(self, path: str, form: str) -> None:
+        self._path = path
+        self._format = LineFormat(form)
+        self._batch: list[Transaction] = []
+        self._fd = -1
+        self._is_file = True
+        self._waiting = b""
+        self._complained = float("-inf")
+        self.lost = 0
+        """Lines that could not be written."""
+        self._open()
+
+    def _open(self) -> None:
+        if self._path == "-":
+            self._fd = 1
+        else:
+            try:
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            except OSError as reason:
+                raise ConfigError(f"access_log.path: can't write {self._path}: {reason.strerror}") from None
+        try:
+            self._is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        except OSError:
+            self._is_file = True
+
+    def record(self, transaction: Transaction) -> None:
+        """Takes a transaction that is over; its line is written with the next batch."""
+        batch = self._batch
+        batch.append(transaction)
+        if len(batch) >= BATCH:
+            self.flush(transaction.begun)
+
+    def flush(self, now: float) -> None:
+        """Writes what has been gathered. ``now`` is seconds of the monotonic clock."""
+        if not self._batch and not self._waiting:
+            return
+        batch, self._batch = self._batch, []
+        render = self._format.render
+        text = "".join([render(transaction) + "\n" for transaction in batch])
+        octets = self._waiting + text.encode("utf-8", "backslashreplace")
+        self._waiting = b""
+        try:
+            if self._is_file:
+                self._write_file(octets)
+            else:
+                self._write_pipe(octets)
+        except OSError as reason:
+            self._lose(len(batch), reason, now)
+
+    def _write_file(self, octets: bytes) -> None:
+        view = memoryview(octets)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def _write_pipe(self, octets: bytes) -> None:
+        poller = select.poll()
+        poller.register(self._fd, select.POLLOUT)
+        at = 0
+        while at < len(octets):
+            events = poller.poll(0)
+            if not events:
+                break
+            at += os.write(self._fd, octets[at : at + PIPE])
+        rest = octets[at:]
+        if len(rest) > WAITING:
+            self.lost += rest.count(b"\n")
+            rest = b""
+        self._waiting = rest
+
+    def _lose(self, lines: int, reason: OSError, now: float) -> None:
+        self.lost += lines
+        if now - self._complained >= _COMPLAIN_EVERY:
+            self._complained = now
+            _log.error(
+                "the access log {path} can't be written: {reason}; {lost} lines are lost so far",
+                path=self._path,
+                reason=reason.strerror,
+                lost=self.lost,
+            )
+
+    def reopen(self, now: float) -> None:
+        """Writes what has been gathered and opens the file again, for whoever moved it away (log rotation)."""
+        self.flush(now)
+        if self._path == "-":
+            return
+        old = self._fd
+        try:
+            self._open()
+        except ConfigError as mistake:
+            _log.error("{mistake}; the old file is written on", mistake=mistake)
+            return
+        os.close(old)
+
+    def close(self, now: float) -> None:
+        """Writes the rest."""
+        self.flush(now)
+        if self._path != "-":
+            os.close(self._fd)
+
+
+def no_log(transaction: Transaction) -> None:
+    """Keeps nothing."""

@@ -1,0 +1,135 @@
+"""All that is built from one Config: the tree and the upstreams. The unit of a reload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.web.resource import IResource
+from twisted.web.static import File
+
+from revproxy.config.model import Config, HeaderChanges, Limits, Server, UpstreamOptions
+from revproxy.config.model import Route as RouteOptions
+from revproxy.http.forward import FieldChanges
+from revproxy.resources.base import Route, Routes
+from revproxy.resources.dispatch import Dispatch
+from revproxy.resources.proxy import ProxyResource
+from revproxy.resources.twisted_request import TwistedResources
+from revproxy.resources.vhost import VirtualHosts
+from revproxy.upstream.group import UpstreamGroup
+from revproxy.upstream.pool import Connect
+from revproxy.upstream.resolve import DNSTimeToLive, Resolver
+from revproxy.wire.budget import OctetBudget
+from revproxy.wire.connect import Connecting
+from revproxy.wire.sweep import Sweep
+
+
+class Surroundings:
+    """What every generation of a process is built with: the reactor and what bounds and times everything."""
+
+    def __init__(self, reactor: Any, sweep: Sweep, budget: OctetBudget) -> None:
+        self.reactor = reactor
+        self.sweep = sweep
+        self.budget = budget
+        self.connect: Connect = lambda user: Connecting(reactor, sweep, budget, user)
+
+    def resolver(self, every: float) -> Resolver:
+        """Looks servers up; asks again after ``every`` seconds where DNS tells no time to live."""
+        return Resolver(self.reactor, self.sweep.now, every=every, ask_ttl=DNSTimeToLive(_LazyDNS(self.reactor)))
+
+
+class _LazyDNS:
+    """Twisted's DNS client, made when a name is first asked for: most configurations name addresses only."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._client is None:
+            from twisted.names import client
+
+            self._client = client.Resolver(resolv="/etc/resolv.conf", reactor=self._reactor)
+        return getattr(self._client, name)
+
+
+class Generation:
+    """The tree and the upstreams of one Config."""
+
+    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+        self.config = config
+        self._surroundings = surroundings
+        self._options = {options.name: options for options in config.upstreams}
+        self.upstreams: dict[str, UpstreamGroup] = {}
+        self.hosts = VirtualHosts()
+        for site in config.sites:
+            routes = Routes([self._route(options) for options in site.routes])
+            for host in site.hosts:
+                self.hosts.addHost(host.encode("ascii"), routes)
+        self.dispatch = Dispatch(
+            self.hosts, TwistedResources(surroundings.reactor, config.limits.buffered_body_size)
+        )
+
+    def _route(self, options: RouteOptions) -> Route:
+        return Route(
+            options.path.encode("utf-8"),
+            self._resource(options),
+            frozenset(method.encode("ascii") for method in options.methods),
+            options.body_size,
+        )
+
+    def _resource(self, options: RouteOptions) -> IResource:
+        if options.proxy is not None:
+            return self._proxy(options, options.proxy)
+        if options.files is not None:
+            files: IResource = File(options.files)
+            return files
+        resource: IResource = options.resource
+        return resource
+
+    def _proxy(self, options: RouteOptions, target: str) -> ProxyResource:
+        return ProxyResource(
+            self._upstream(target),
+            host=options.host.encode("ascii") if options.host else None,
+            forwarded=options.forwarded,
+            upgrades=[protocol.encode("ascii") for protocol in options.upgrade],
+            strip=options.path.encode("utf-8") if options.strip else b"",
+            rewrite=options.rewrite_location,
+            keep_traces=options.keep_server_fields,
+            request_changes=field_changes(options.request_headers),
+            response_changes=field_changes(options.response_headers),
+        )
+
+    def _upstream(self, target: str) -> UpstreamGroup:
+        """The named group, or one of a single server; routes that name the same one share its pool."""
+        group = self.upstreams.get(target)
+        if group is None:
+            options = self._options.get(target) or UpstreamOptions(name=target, servers=(Server(url=target),))
+            group = self.upstreams[target] = open_upstream(options, self._surroundings, self.config.limits)
+        return group
+
+    def stop(self) -> None:
+        """Lets go of idle connections and background work."""
+        for group in self.upstreams.values():
+            group.stop()
+
+
+def open_upstream(options: UpstreamOptions, surroundings: Surroundings, limits: Limits) -> UpstreamGroup:
+    """A group of servers, ready to be sent requests."""
+    return UpstreamGroup(
+        options,
+        limits=limits,
+        sweep=surroundings.sweep,
+        budget=surroundings.budget,
+        connect=surroundings.connect,
+        resolver=surroundings.resolver(options.resolve_every),
+    )
+
+
+def field_changes(options: HeaderChanges) -> FieldChanges:
+    """An operator's changes, as octets."""
+    return FieldChanges(
+        frozenset(name.lower().encode("ascii") for name in options.remove),
+        tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in options.set),
+        tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in options.add),
+    )
+

@@ -1,0 +1,72 @@
+"""Listeners: bound while the configuration is read, accepting once the service starts."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from revproxy.config.addresses import UnixAddress, parse_listener
+from revproxy.config.model import Listener
+from revproxy.downstream.channel import Channel
+from revproxy.downstream.frontend import Frontend
+from revproxy.http.forward import Client, is_within, plain_address
+from revproxy.wire.budget import OctetBudget
+from revproxy.wire.listen import ListeningPort, bind_tcp, bind_unix
+from revproxy.wire.stream import SocketStream
+
+
+def bind(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:
+    """Listening sockets for all of them, or for none. Raises ConfigError for the first that can't be had."""
+    bound: list[tuple[Listener, socket.socket]] = []
+    try:
+        for listener in listeners:
+            address = parse_listener(listener.address)
+            if isinstance(address, UnixAddress):
+                sock = bind_unix(address.path, listener.backlog)
+            else:
+                sock = bind_tcp(address.host, address.port, listener.backlog)
+            bound.append((listener, sock))
+    except BaseException:
+        for _, sock in bound:
+            sock.close()
+        raise
+    return bound
+
+
+class Acceptor:
+    """Makes a channel of each connection that a listener accepts."""
+
+    def __init__(self, options: Listener, sock: socket.socket, frontend: Frontend, reactor: Any) -> None:
+        self.options = options
+        self.frontend = frontend
+        self._reactor = reactor
+        self._budget: OctetBudget = frontend.budget
+        self._trusted = frontend.trusted
+        self._proxies = options.proxy_protocol_from
+        self.port = ListeningPort(sock, reactor, frontend.sweep, self._accepted)
+        name = sock.getsockname()
+        self._port_number = 0 if self.port.is_unix else name[1]
+
+    def _accepted(self, sock: socket.socket, address: Any) -> None:
+        if self.port.is_unix:
+            peer = b"unix:"
+            # Only local processes that may open the socket's file come this way: a proxy in front, usually.
+            trusted = True
+        else:
+            peer = plain_address(address[0]).encode("ascii")
+            trusted = bool(self._trusted) and is_within(peer, self._trusted)
+        client = Client(peer, trusted=trusted, scheme=self.frontend.scheme, port=self._port_number)
+        stream = SocketStream(sock, self._reactor, self._budget)
+        expected = bool(self._proxies) and (self.port.is_unix or is_within(peer, self._proxies))
+        Channel(self.frontend, stream, client, awaits_proxy_header=expected).begin()
+
+    @property
+    def shown(self) -> str:
+        """The address, as a person would type it."""
+        if self.port.is_unix:
+            return f"unix:{self.port.address}"
+        host, port = self.port.address[:2]
+        if host in ("::", "0.0.0.0"):
+            return f"http://localhost:{port}/ (every address)"
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -1,0 +1,131 @@
+"""The proxy of one process, as a Twisted service: sockets bound, tree built, then served until it drains."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from revproxy._version import VERSION
+from revproxy.config.model import Config, Listener
+from revproxy.downstream.channel import Channel
+from revproxy.downstream.frontend import Frontend, RequestIds
+from revproxy.service.access_log import AccessLog, no_log
+from revproxy.service.generation import Generation, Surroundings
+from revproxy.service.listeners import Acceptor, bind
+from revproxy.wire.budget import OctetBudget
+from revproxy.wire.sweep import Sweep
+
+_log = Logger()
+DRAIN_POLL: Final = 0.1
+
+
+class ProxyService(Service):
+    """Serves one Config.
+
+    What can fail for a reason of the operator's (a port in use, an unwritable log) fails in the constructor, with
+    ConfigError, before anything has started.
+    """
+
+    name = "revproxy"
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self.config = config
+        self._reactor = reactor
+        self._sockets: list[tuple[Listener, socket.socket]] = []
+        path = config.access_log.path
+        self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
+        self._sockets = bind(config.listeners)
+        self.sweep = Sweep(reactor)
+        self.budget = OctetBudget(config.limits.buffered_octets)
+        self.acceptors: list[Acceptor] = []
+        self.generation: Generation | None = None
+        self._request_ids = RequestIds(os.urandom(11))
+        self._previous_signal: Any = None
+
+    def startService(self) -> None:
+        """Begins to accept."""
+        super().startService()
+        config = self.config
+        self.generation = Generation(config, Surroundings(self._reactor, self.sweep, self.budget))
+        log = self.access_log
+        for options, sock in self._sockets:
+            frontend = Frontend(
+                limits=config.limits,
+                dispatch=self.generation.dispatch,
+                record=log.record if log is not None else no_log,
+                sweep=self.sweep,
+                budget=self.budget,
+                new_request_id=self._request_ids.next,
+                trusted=config.trusted_proxies,
+            )
+            acceptor = Acceptor(options, sock, frontend, self._reactor)
+            self.acceptors.append(acceptor)
+            acceptor.port.start()
+        if log is not None:
+            self.sweep.on_tick.append(log.flush)
+            self._listen_for_signal()
+        self.sweep.start()
+        for acceptor in self.acceptors:
+            _log.info("revproxy {version} listens on {address}", version=VERSION, address=acceptor.shown)
+
+    def _listen_for_signal(self) -> None:
+        """SIGUSR1 opens the access log again, as nginx does; whoever listened for it before is called as well."""
+
+        def reopen(number: int, frame: Any) -> None:
+            self._reactor.callFromThread(self.reopen_log)
+            if callable(self._previous_signal):
+                self._previous_signal(number, frame)
+
+        try:
+            self._previous_signal = signal.signal(signal.SIGUSR1, reopen)
+        except ValueError:
+            # Not in the main thread: somebody embeds us, and signals are theirs.
+            self._previous_signal = None
+
+    def reopen_log(self) -> None:
+        """Opens the access log again."""
+        if self.access_log is not None:
+            self.access_log.reopen(self.sweep.now())
+
+    @property
+    def channels(self) -> list[Channel]:
+        """All connections of clients."""
+        return [channel for acceptor in self.acceptors for channel in acceptor.frontend.channels]  # type: ignore[misc]
+
+    def stopService(self) -> Deferred[None] | None:
+        """Stops accepting, lets exchanges in flight end within ``limits.drain_timeout``, then cuts the rest."""
+        super().stopService()
+        if self.generation is None:
+            for _, sock in self._sockets:
+                sock.close()
+            return None
+        for acceptor in self.acceptors:
+            acceptor.port.stop()
+            acceptor.frontend.draining = True
+        for channel in self.channels:
+            channel.drain()
+        done: Deferred[None] = Deferred()
+        self._drain(self.sweep.now() + self.config.limits.drain_timeout, done)
+        return done
+
+    def _drain(self, deadline: float, done: Deferred[None]) -> None:
+        channels = self.channels
+        if channels and self.sweep.now() < deadline:
+            self._reactor.callLater(DRAIN_POLL, self._drain, deadline, done)
+            return
+        if channels:
+            _log.warn("{count} connections are cut: the time to drain is over", count=len(channels))
+        for channel in channels:
+            channel.stop()
+        if self.generation is not None:
+            self.generation.stop()
+        self.sweep.stop()
+        if self.access_log is not None:
+            self.access_log.close(self.sweep.now())
+        done.callback(None)

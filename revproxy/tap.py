@@ -1,0 +1,104 @@
+"""``twistd revproxy``: its options, and the service they ask for.
+
+Whatever is wrong with the configuration is said in full on standard error and ends with exit code 2, before anything
+has been started: twistd itself would print the usage and exit with 0.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import ClassVar, NoReturn
+
+import attrs
+from twisted.application.service import IService
+from twisted.python import usage
+
+from revproxy.config.load import from_servers, load
+from revproxy.config.model import AccessLog, Config
+from revproxy.errors import ConfigError
+from revproxy.wire import reactor as lean_reactor
+
+UNUSABLE = 2
+
+
+class Options(usage.Options):
+    """What can be said on the command line."""
+
+    synopsis = "[--to URL ... [--listen ADDRESS ...] | --config FILE]"
+    longdesc = (
+        "A reverse proxy. With --to, every request goes to that server (or is spread over several). "
+        "With --config, a TOML or Python file says what is served; 'revproxy check FILE' examines one."
+    )
+    optParameters: ClassVar = [
+        ["config", "c", None, "Configuration file (TOML, or Python that defines 'config')."],
+        ["access-log", None, None, "Access log: a file, '-' for standard output, 'off' for none."],
+        ["log-format", None, None, "Form of its lines: 'combined' or 'json'."],
+    ]
+    compData = usage.Completions(optActions={"config": usage.CompleteFiles(), "access-log": usage.CompleteFiles()})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["to"] = []
+        self["listen"] = []
+        # The plugin's options are the first of our code that runs, and the reactor is not chosen yet.
+        lean_reactor.install()
+
+    def opt_to(self, url: str) -> None:
+        """Server to send requests to: http://host:port or unix:/path. May be given several times."""
+        self["to"].append(url)
+
+    def opt_listen(self, address: str) -> None:
+        """Address to listen on: :8080 (the default), 127.0.0.1:8080, [::1]:8080, unix:/path. May be repeated."""
+        self["listen"].append(address)
+
+    opt_t = opt_to
+    opt_l = opt_listen
+
+    def postOptions(self) -> None:
+        """Reads the configuration, so that its mistakes end the program at once."""
+        if self["config"] and self["to"]:
+            _stop("revproxy: --to and --config exclude each other: put the server into the file")
+        if not self["config"] and not self["to"]:
+            _stop("revproxy: say what to serve: --to http://127.0.0.1:8000, or --config FILE (--help tells more)")
+        try:
+            self["loaded"] = self._load()
+        except ConfigError as mistakes:
+            _stop(str(mistakes))
+
+    def _load(self) -> Config:
+        if self["config"]:
+            config = load(self["config"])
+            if self["listen"]:
+                config = attrs.evolve(config, listeners=from_servers(["http://localhost"], self["listen"]).listeners)
+        else:
+            config = from_servers(self["to"], self["listen"] or ":8080")
+        path, form = self["access-log"], self["log-format"]
+        if form not in (None, "combined", "json"):
+            raise ConfigError(f"--log-format {form!r}: it is 'combined' or 'json'")
+        if path is not None or form is not None:
+            log = config.access_log
+            config = attrs.evolve(
+                config,
+                access_log=AccessLog(path=path if path is not None else log.path, format=form or log.format),
+            )
+        return config
+
+
+def makeService(options: Options) -> IService:
+    """The service that was asked for, its sockets bound."""
+    from twisted.internet import reactor
+
+    from revproxy.service.proxy import ProxyService
+
+    try:
+        return ProxyService(options["loaded"], reactor)
+    except ConfigError as mistake:
+        _stop(f"revproxy: {mistake}")
+
+
+def _stop(text: str) -> NoReturn:
+    sys.stdout.flush()
+    print(text, file=sys.__stderr__, flush=True)
+    raise SystemExit(UNUSABLE)
+
+
