@@ -1,7 +1,7 @@
 """revproxy: an event-driven reverse proxy on Twisted.
 
-What a programmer takes from here: ``VirtualHosts``, ``Routes`` and ``Route``, ``ProxyResource`` and ``upstream_to`` for a
-tree of Twisted resources; ``Config`` and its parts for a configuration written in Python. The first group imports
+What a programmer takes from here: ``VirtualHosts``, ``Routes`` and ``Route``, ``ProxyResource`` and ``upstream_to`` for
+a tree of Twisted resources; ``Config`` and its parts for a configuration written in Python. The first group imports
 ``twisted.web.proxy``, and with it the reactor, so nothing here is imported before it is used.
 """
 

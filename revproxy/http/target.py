@@ -114,8 +114,8 @@ def is_plain(path: bytes) -> bool:
 
 def normalised_path(path: bytes) -> bytes:
     """The copy of a path that routes match: unreserved octets decoded, escapes in upper case, dot segments resolved
-    (RFC 3986 §6.2.2, §5.2.4), runs of slashes made one. Raises BadRequest for an encoded NUL, and for a ``%`` that begins no escape: decoding its
-    neighbours could make one of it."""
+    (RFC 3986 §6.2.2, §5.2.4), runs of slashes made one. Raises BadRequest for an encoded NUL, and for a ``%`` that
+    begins no escape: decoding its neighbours could make one of it."""
     if b"%" in path:
         signs = path.count(b"%")
         path, escapes = _ESCAPE.subn(_decode_unreserved, path)

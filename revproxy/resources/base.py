@@ -6,7 +6,7 @@ if the answers differ, the request is refused (see ``http/target.py``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -32,9 +32,8 @@ class Route:
     body_limit: int | None = None
     """Octets that a request's body may have here; None for the listener's own limit."""
 
-    def takes(self, path: bytes) -> bool:
-        """Whether the path lies under this route's."""
-        own = self.path
+    def takes(self, path: bytes, own: bytes) -> bool:
+        """Whether the path lies under this route's, of which ``own`` is the same reading."""
         if not path.startswith(own):
             return False
         return own.endswith(b"/") or len(path) == len(own) or path[len(own)] == 0x2F
@@ -43,6 +42,10 @@ class Route:
         """Whether the method is let through."""
         methods = self.methods
         return not methods or method in methods or (method == b"HEAD" and b"GET" in methods)
+
+
+_Readings = dict[bytes, tuple[tuple[bytes, Route], ...]]
+"""First segment → routes, each with its path read in one way (raw, normalised, fully decoded)."""
 
 
 @implementer(IRouter)
@@ -56,12 +59,10 @@ class Routes(Resource):
         self.routes = tuple(sorted(routes, key=lambda route: -len(route.path)))
         # A route can only take paths that begin with its own first segment: a site of hundreds of routes is not walked
         # through for each request.
-        self._general = tuple(route for route in self.routes if route.path == b"/")
-        self._by_segment: dict[bytes, tuple[Route, ...]] = {}
-        for route in self.routes:
-            if route.path != b"/":
-                segment = route.path.split(b"/", 2)[1]
-                self._by_segment[segment] = (*self._by_segment.get(segment, ()), route)
+        self._general = tuple((route.path, route) for route in self.routes if route.path == b"/")
+        self._raw = _by_first_segment(self.routes, lambda path: path)
+        self._normalised = _by_first_segment(self.routes, normalised_path)
+        self._deepest = _by_first_segment(self.routes, deepest_path)
 
     def choose(self, request: Request) -> object:
         """The resource for a request; raises NotFound, MethodNotAllowed, or BadRequest for an ambiguous path."""
@@ -75,31 +76,30 @@ class Routes(Resource):
         """The route for a raw path and a method; raises as ``choose``."""
         if path == b"*":
             path = b"/"
-        route = self._find(path, method)
+        route = self._find(path, method, self._raw)
         if not is_plain(path):
-            self._check(route, normalised_path(path), method)
-            self._check(route, deepest_path(path), method)
+            self._check(route, self._find(normalised_path(path), method, self._normalised))
+            self._check(route, self._find(deepest_path(path), method, self._deepest))
         if isinstance(route, Route):
             return route
         raise route
 
-    def _check(self, route: Route | ProxyError, path: bytes, method: bytes) -> None:
+    def _check(self, route: Route | ProxyError, other: Route | ProxyError) -> None:
         """Refuses a path one of whose readings leads elsewhere."""
-        other = self._find(path, method)
         if other is route:
             return
         if isinstance(other, ProxyError) and isinstance(route, ProxyError) and other.status == route.status:
             return
         raise BadRequest("the path means one route as it is written and another one when it is normalised")
 
-    def _find(self, path: bytes, method: bytes) -> Route | ProxyError:
+    def _find(self, path: bytes, method: bytes, by_segment: _Readings) -> Route | ProxyError:
         refused: list[Route] = []
         parts = path.split(b"/", 2)
-        for routes in (self._by_segment.get(parts[1], ()) if len(parts) > 1 else (), self._general):
-            for route in routes:
+        for routes in (by_segment.get(parts[1], ()) if len(parts) > 1 else (), self._general):
+            for own, route in routes:
                 if refused and refused[0].path != route.path:
                     break
-                if route.takes(path):
+                if route.takes(path, own):
                     if route.allows(method):
                         return route
                     refused.append(route)
@@ -125,6 +125,17 @@ class Routes(Resource):
         request.prepath[:] = everything[:cut]
         request.postpath[:] = everything[cut:]
         return route.resource
+
+
+def _by_first_segment(routes: Sequence[Route], read: Callable[[bytes], bytes]) -> _Readings:
+    """Routes by the first segment of one reading of their paths, in their order."""
+    found: _Readings = {}
+    for route in routes:
+        if route.path != b"/":
+            own = read(route.path)
+            segment = own.split(b"/", 2)[1]
+            found[segment] = (*found.get(segment, ()), (own, route))
+    return found
 
 
 def segments_below(prefix: bytes, path: bytes) -> list[bytes]:

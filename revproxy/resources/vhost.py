@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from typing import Any
 
 from twisted.web.pages import notFound
@@ -49,6 +50,8 @@ class VirtualHosts(NameVirtualHost):
 
     def find(self, host: bytes) -> IResource | None:
         """What answers for a host name in lower case, without port and trailing dot; None for nothing."""
+        if host[:1] == b"[":
+            host = _compressed(host)
         found: IResource | None = self.hosts.get(host)
         if found is not None:
             return found
@@ -76,3 +79,11 @@ class VirtualHosts(NameVirtualHost):
         except BadRequest:
             host = b""
         return self.find(host) or notFound("Not Found", "No site is served under this name.")
+
+
+def _compressed(host: bytes) -> bytes:
+    """A bracketed IPv6 address in its one normal form (RFC 5952); what is none is left as it is."""
+    try:
+        return b"[%b]" % str(IPv6Address(host[1:-1].decode("ascii"))).encode("ascii")
+    except ValueError:
+        return host
