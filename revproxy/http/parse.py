@@ -118,8 +118,8 @@ class RequestParser:
         raise BadRequest("the version is not HTTP/1.1")
 
     def _check_line(self, line: bytes, *, complete: bool) -> None:
-        """Refuses a request line, or the beginning of one, for its leftmost mistake: what is answered does not depend on
-        how the octets arrived."""
+        """Refuses a request line, or the beginning of one, for its leftmost mistake: the answer does not depend on how
+        the octets arrived."""
         method, space, rest = line.partition(b" ")
         if method.translate(None, TOKEN_OCTETS) or ((space or complete) and not method):
             raise BadRequest("the request line does not begin with a method")
