@@ -1,0 +1,109 @@
+"""The proxy under test: ``twistd -n revproxy`` as a process, and our resources in a stock Twisted Site as another."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.live.support_process import Child, python, until
+
+TWISTD = Path(sys.executable).with_name("twistd")
+REVPROXY = Path(sys.executable).with_name("revproxy")
+_numbers = itertools.count(1)
+
+
+class Front(Child):
+    """Something that listens on a port of 127.0.0.1 and passes requests on."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Proxy(Front):
+    """``twistd -n revproxy`` with arguments; listens on a free port unless they name listeners."""
+
+    def __init__(self, folder: Path, *arguments: str | Path, listen: bool = True, log_format: str = "json") -> None:
+        number = next(_numbers)
+        folder = folder / f"proxy{number}"
+        self.log = folder / "access.log"
+        chosen: list[str | Path] = ["--listen", "127.0.0.1:0"] if listen else []
+        super().__init__(
+            f"proxy{number}",
+            [
+                *(TWISTD, "-n", "--pidfile=", "revproxy", *arguments, *chosen),
+                *("--access-log", self.log, "--log-format", log_format),
+            ],
+            folder,
+        )
+
+    @classmethod
+    def to(cls, folder: Path, *servers: str, log_format: str = "json") -> Proxy:
+        """In front of servers, ready to be asked."""
+        proxy = cls(folder, *(word for server in servers for word in ("--to", server)), log_format=log_format)
+        proxy.await_start()
+        return proxy
+
+    @classmethod
+    def configured(cls, folder: Path, text: str, *, listen: bool = True, name: str = "revproxy.toml") -> Proxy:
+        """With a configuration file of this text, ready to be asked."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / name
+        file.write_text(text, "utf-8")
+        proxy = cls(folder, "--config", file, listen=listen)
+        proxy.await_start()
+        return proxy
+
+    def await_start(self) -> None:
+        """Waits until it serves."""
+        match = self.wait_for(r"listens on (?:http://\S+?:(\d+)/|unix:)")
+        self.port = int(match[1] or 0)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Asks it to end, and gives its exit status."""
+        self.signal(number)
+        return self.wait()
+
+    def lines(self, count: int) -> list[str]:
+        """The lines of the access log, of which there must be ``count`` (they leave in batches)."""
+
+        def found() -> list[str]:
+            return self.log.read_text("ascii").splitlines() if self.log.exists() else []
+
+        until(lambda: len(found()) >= count, f"{count} lines in the access log, of {found()}")
+        lines = found()
+        assert len(lines) == count, lines
+        return lines
+
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The same lines, read as JSON."""
+        return [json.loads(line) for line in self.lines(count)]
+
+    def record_of(self, request_id: str) -> dict[str, Any]:
+        """The one line of the request with an id."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = self.log.read_text("ascii").splitlines() if self.log.exists() else []
+            return [record for record in map(json.loads, lines) if record["id"] == request_id]
+
+        until(found, f"a line for {request_id} in the access log")
+        records = found()
+        assert len(records) == 1, records
+        return records[0]
+
+
+class StockSite(Front):
+    """``ProxyResource`` inside a plain ``twisted.web.server.Site``."""
+
+    def __init__(self, folder: Path, *servers: str) -> None:
+        number = next(_numbers)
+        super().__init__(
+            f"site{number}", python("-m", "tests.live.support_stock_site", *servers), folder / f"site{number}"
+        )
+        self.port = int(self.wait_for(r"^listening on (\d+)$")[1])
