@@ -300,12 +300,11 @@ class Channel:
         if rest:
             self._keep(rest)
         try:
-            target = head.target
-            if target[:1] == b"/" and head.method != b"TRACE" and head.method != b"CONNECT":
-                request.path = target.partition(b"?")[0]
-            else:
-                request.aim(parse_target(head.method, target))
-            if frontend.budget.is_exhausted:
+            method = head.method
+            if head.target[:1] != b"/" or method == b"TRACE" or method == b"CONNECT":
+                request.aim(parse_target(method, head.target))
+            budget = frontend.budget
+            if budget.held >= budget.limit:
                 raise Overloaded("the process holds too many octets")
             frontend.dispatch(request)
         except ProxyError as error:
@@ -458,6 +457,8 @@ class Channel:
         self._record(request)
         self.request = None
         sink, unread = request.sink, self._decoder is not None
+        # The exchange refers to the request as well: without this, every request would wait for the collector.
+        request.source = request.sink = None
         self._decoder = None
         if unread and sink is not None:
             # The answer came before the request was complete: nobody will read the rest.

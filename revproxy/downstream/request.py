@@ -69,7 +69,7 @@ class StreamingRequest:
         self.facts = facts
         self.client = channel.client
         self.target = head.target
-        self.path = head.target
+        self.path = head.path
         self.authority = facts.authority
         self.can_upgrade = True
         self.matched_path = b""
@@ -160,6 +160,9 @@ class StreamingRequest:
             channel.open_tunnel(self)
             return
         persistent = self.facts.persistent and self.is_body_complete and channel.may_persist()
+        if head.framing is framing and persistent and self.version >= 11:
+            self._held = head.rendered
+            return
         if kind == "length":
             ending = b"Content-Length: %d\r\n" % framing.length
         elif kind == "none":
@@ -179,6 +182,9 @@ class StreamingRequest:
         if not head.has_date:
             ending += channel.frontend.dates.line()
         self._held = b"%b%b%b\r\n" % (status_line(head.status, head.reason), head.block, ending)
+        if kind == "length" and persistent and head.has_date and self.version >= 11:
+            head.framing = framing
+            head.rendered = self._held
 
     def write(self, data: bytes) -> None:
         """Octets of the answer's body."""

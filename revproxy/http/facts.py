@@ -20,8 +20,7 @@ class RequestFacts:
         "forwarded",
         "forwarded_by",
         "framing",
-        "log_agent",
-        "log_referer",
+        "log_described",
         "options",
         "persistent",
         "upgrades",
@@ -50,8 +49,8 @@ class RequestFacts:
         # same fields on the same route costs no rendering.
         self.forwarded_by: object = None
         self.forwarded = b""
-        self.log_referer: str | None = None
-        self.log_agent: str | None = None
+        self.log_described: bytes | None = None
+        """What the access log says of the client's software, rendered once."""
 
 
 def request_facts(head: RequestHead) -> RequestFacts:

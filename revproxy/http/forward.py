@@ -259,7 +259,7 @@ def public_port(authority: bytes, client: Client) -> bytes:
 class OutgoingHead:
     """A response's head on its way to a client: framing and connection fields are still to come."""
 
-    __slots__ = ("block", "fields", "has_date", "reason", "status")
+    __slots__ = ("block", "fields", "framing", "has_date", "reason", "rendered", "status")
 
     def __init__(self, status: int, reason: bytes, fields: Fields, block: bytes | None = None) -> None:
         self.status = status
@@ -268,6 +268,9 @@ class OutgoingHead:
         self.block = field_lines(fields) if block is None else block
         """The field lines, rendered."""
         self.has_date = b"date" in fields
+        self.framing: object = None
+        self.rendered = b""
+        """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``."""
 
 
 @attrs.frozen(eq=False)

@@ -22,9 +22,9 @@ LONGEST_METHOD: Final = 64
 
 
 class RequestHead:
-    """What a request's head says."""
+    """What a request's head says. Never changed: a parser may give the same one again."""
 
-    __slots__ = ("fields", "method", "target", "version")
+    __slots__ = ("fields", "method", "path", "target", "version")
 
     def __init__(self, method: bytes, target: bytes, version: int, fields: Fields) -> None:
         self.method = method
@@ -32,13 +32,15 @@ class RequestHead:
         self.version = version
         """10 for HTTP/1.0, 11 for HTTP/1.1 and any later minor version (RFC 9110 §6.2)."""
         self.fields = fields
+        self.path = target.partition(b"?")[0]
+        """The target without its query: the raw path, where the target is in origin-form."""
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {self.target!r} {self.version} {self.fields!r}>"
 
 
 class ResponseHead:
-    """What a response's head says."""
+    """What a response's head says. Never changed: a parser may give the same one again."""
 
     __slots__ = ("fields", "reason", "status", "version")
 
@@ -55,7 +57,7 @@ class ResponseHead:
 class RequestParser:
     """Cuts request heads from a connection's octets."""
 
-    __slots__ = ("_block", "_fields", "consumed", "head_count", "head_size", "target_length")
+    __slots__ = ("_block", "_fields", "_head", "_octets", "consumed", "head_count", "head_size", "target_length")
 
     def __init__(self, head_size: int, head_count: int, target_length: int) -> None:
         self.head_size = head_size
@@ -63,6 +65,8 @@ class RequestParser:
         self.target_length = target_length
         self._block = b""
         self._fields = NO_FIELDS
+        self._head: RequestHead | None = None
+        self._octets = b""
         self.consumed = 0
         """Octets that the head returned last took from the front."""
 
@@ -71,6 +75,10 @@ class RequestParser:
 
         Raises BadRequest, HeadTooLarge, TargetTooLong or VersionNotSupported as soon as no continuation could be right.
         """
+        head = self._head
+        if head is not None and data.startswith(self._octets):
+            self.consumed = len(self._octets)
+            return head
         start = 0
         if data[:1] == b"\r":
             # RFC 9112 §2.2: one empty line before a request is ignored.
@@ -108,7 +116,9 @@ class RequestParser:
                 raise HeadTooLarge("too many fields") from None
             self._block = block
         self.consumed = end + 4
-        return RequestHead(method, target, version, self._fields)
+        self._octets = data[start : end + 4]
+        self._head = head = RequestHead(method, target, version, self._fields)
+        return head
 
     def _version(self, raw: bytes) -> int:
         if len(raw) == 8 and raw.startswith(b"HTTP/") and raw[6:7] == b"." and raw[5:6].isdigit() and raw[7:].isdigit():
@@ -158,18 +168,24 @@ class RequestParser:
 class ResponseParser:
     """Cuts response heads from a connection's octets."""
 
-    __slots__ = ("_block", "_fields", "consumed", "head_count", "head_size")
+    __slots__ = ("_block", "_fields", "_head", "_octets", "consumed", "head_count", "head_size")
 
     def __init__(self, head_size: int, head_count: int) -> None:
         self.head_size = head_size
         self.head_count = head_count
         self._block = b""
         self._fields = NO_FIELDS
+        self._head: ResponseHead | None = None
+        self._octets = b""
         self.consumed = 0
         """Octets that the head returned last took from the front."""
 
     def parse(self, data: bytes) -> ResponseHead | None:
         """The head at the front of ``data``, or None while it is incomplete. Raises Malformed."""
+        head = self._head
+        if head is not None and data.startswith(self._octets):
+            self.consumed = len(self._octets)
+            return head
         end = data.find(b"\r\n\r\n")
         if end < 0 or end > self.head_size:
             self._check_unfinished(data)
@@ -202,7 +218,9 @@ class ResponseParser:
                 raise Malformed("too many fields") from None
             self._block = block
         self.consumed = end + 4
-        return ResponseHead(status, self._fields, reason, 10 if minor == b"0" else 11)
+        self._octets = data[: end + 4]
+        self._head = head = ResponseHead(status, self._fields, reason, 10 if minor == b"0" else 11)
+        return head
 
     def _check_unfinished(self, data: bytes) -> None:
         if not b"HTTP/1.".startswith(data[:7]):

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Final
 
-from revproxy.http.fields import Fields
+from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.observe.transaction import Transaction
 
 _ESCAPED: Final = {
@@ -24,35 +24,66 @@ def escape(octets: bytes) -> str:
     return text.translate(_ESCAPED)
 
 
+_SAFE: Final = bytes(octet for octet in range(32, 127) if octet not in b'"\\')
+
+
+def escaped(octets: bytes) -> bytes:
+    """``escape`` as octets; the usual case costs one look."""
+    return escape(octets).encode("ascii") if octets.translate(None, _SAFE) else octets
+
+
 class LineFormat:
-    """Formats transactions; knows the fields of each only through the facts kept with them."""
+    """Formats transactions as octets; knows the fields of each only through the facts kept with them."""
 
     def __init__(self, form: str) -> None:
-        self.render = json_line if form == "json" else self._combined
+        self.render = self._json if form == "json" else self._combined
         self._second = -1
-        self._stamp = ""
+        self._stamp = b""
 
-    def _combined(self, transaction: Transaction) -> str:
+    def _combined(self, transaction: Transaction) -> bytes:
         """The combined format, then what it lacks: id, upstream, times, octets received, the reason of a failure."""
         t = transaction
         second = int(t.started)
         if second != self._second:
             self._second = second
-            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
-        referer, agent = _described(t)
+            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second)).encode("ascii")
+        facts = t.facts
+        if t.reason or facts is None or not t.method or t.connect_time < 0 or t.first_byte_time < 0:
+            return self._unusual(t)
+        described = facts.log_described
+        if described is None:
+            facts.log_described = described = _described(facts.fields)
         return (
-            f'{t.client.decode("latin-1")} - - [{self._stamp}] "{request_line(t)}" {t.status} {t.sent} '
-            f'"{referer}" "{agent}" id={t.request_id.decode("latin-1")} host="{escape(t.host)}" '
-            f"upstream={t.upstream.decode('latin-1') or '-'} total={t.total_time:.4f} "
-            f"connect={_seconds(t.connect_time)} first={_seconds(t.first_byte_time)} received={t.received} "
-            + (f'tries={t.tries} reason={t.reason} detail="{escape(t.detail.encode())}"' if t.reason else "reason=-")
+            b'%b - - [%b] "%b %b HTTP/1.%d" %d %d %b id=%b host="%b" upstream=%b total=%.4f connect=%.4f first=%.4f '
+            b"received=%d reason=-\n"
+            % (
+                t.client, self._stamp, t.method, escaped(t.target), t.version - 10, t.status, t.sent, described,
+                t.request_id, escaped(t.host), t.upstream, t.total_time, t.connect_time, t.first_byte_time, t.received,
+            )
         )
+
+    def _unusual(self, t: Transaction) -> bytes:
+        described = _described(t.facts.fields) if t.facts is not None else b'"-" "-"'
+        line = b'%b - - [%b] "%b" %d %d %b id=%b host="%b" upstream=%b total=%.4f connect=%b first=%b received=%d ' % (
+            t.client, self._stamp, request_line(t), t.status, t.sent, described, t.request_id, escaped(t.host),
+            t.upstream or b"-", t.total_time, _seconds(t.connect_time), _seconds(t.first_byte_time), t.received,
+        )
+        if not t.reason:
+            return line + b"reason=-\n"
+        return line + b'tries=%d reason=%b detail="%b"\n' % (
+            t.tries,
+            t.reason.encode("ascii"),
+            escaped(t.detail.encode("utf-8")),
+        )
+
+    def _json(self, transaction: Transaction) -> bytes:
+        return json_line(transaction).encode("ascii") + b"\n"
 
 
 def json_line(transaction: Transaction) -> str:
     """A JSON object in one line, with the same facts."""
     t = transaction
-    referer, agent = _described(t)
+    fields = t.facts.fields if t.facts is not None else NO_FIELDS
     return json.dumps(
         {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t.started)) + f".{int(t.started % 1 * 1000):03d}Z",
@@ -66,8 +97,8 @@ def json_line(transaction: Transaction) -> str:
             "status": t.status,
             "sent": t.sent,
             "received": t.received,
-            "referer": referer,
-            "agent": agent,
+            "referer": escape(fields.get(b"referer") or b"") or None,
+            "agent": escape(fields.get(b"user-agent") or b"") or None,
             "upstream": t.upstream.decode("latin-1") or None,
             "tries": t.tries,
             "total": round(t.total_time, 6),
@@ -79,33 +110,22 @@ def json_line(transaction: Transaction) -> str:
     )
 
 
-def request_line(transaction: Transaction) -> str:
+def request_line(transaction: Transaction) -> bytes:
     """The request line as it came, escaped; ``-`` where none was understood."""
     if not transaction.method:
-        return "-"
-    return (
-        f"{escape(transaction.method)} {escape(transaction.target)} "
-        f"HTTP/{transaction.version // 10}.{transaction.version % 10}"
-    )
+        return b"-"
+    version = b"%d.%d" % divmod(transaction.version, 10)
+    return b"%b %b HTTP/%b" % (escaped(transaction.method), escaped(transaction.target), version)
 
 
-def describe_client(fields: Fields) -> tuple[str, str]:
-    """Referer and User-Agent, escaped; ``-`` where there is none."""
+def _described(fields: Fields) -> bytes:
+    """Referer and User-Agent, quoted and escaped; ``-`` where there is none."""
     referer, agent = fields.get(b"referer"), fields.get(b"user-agent")
-    return (escape(referer) if referer else "-"), (escape(agent) if agent else "-")
+    return b'"%b" "%b"' % (escaped(referer) if referer else b"-", escaped(agent) if agent else b"-")
 
 
-def _described(transaction: Transaction) -> tuple[str, str]:
-    facts = transaction.facts
-    if facts is None:
-        return "-", "-"
-    if facts.log_agent is None or facts.log_referer is None:
-        facts.log_referer, facts.log_agent = describe_client(facts.fields)
-    return facts.log_referer, facts.log_agent
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.4f}" if value >= 0 else "-"
+def _seconds(value: float) -> bytes:
+    return b"%.4f" % value if value >= 0 else b"-"
 
 
 def _rounded(value: float) -> float | None:

@@ -7,7 +7,7 @@ if the answers differ, the request is refused (see ``http/target.py``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import attrs
@@ -44,6 +44,10 @@ class Route:
         return not methods or method in methods or (method == b"HEAD" and b"GET" in methods)
 
 
+KNOWN_PATHS: Final = 4096
+KNOWN_PATH: Final = 256
+"""Bounds of the paths that are remembered: their number, and the octets of each."""
+
 _Readings = dict[bytes, tuple[tuple[bytes, Route], ...]]
 """First segment → routes, each with its path read in one way (raw, normalised, fully decoded)."""
 
@@ -59,6 +63,9 @@ class Routes(Resource):
         self.routes = tuple(sorted(routes, key=lambda route: -len(route.path)))
         # A route can only take paths that begin with its own first segment: a site of hundreds of routes is not walked
         # through for each request.
+        # Where no method matters, a path's route never changes: paths seen lately are looked up, not matched.
+        self._method_matters = any(route.methods for route in self.routes)
+        self._known: dict[bytes, Route] = {}
         self._general = tuple((route.path, route) for route in self.routes if route.path == b"/")
         self._raw = _by_first_segment(self.routes, lambda path: path)
         self._normalised = _by_first_segment(self.routes, normalised_path)
@@ -66,7 +73,14 @@ class Routes(Resource):
 
     def choose(self, request: Request) -> object:
         """The resource for a request; raises NotFound, MethodNotAllowed, or BadRequest for an ambiguous path."""
-        route = self.select(request.path, request.method)
+        path = request.path
+        route = self._known.get(path)
+        if route is None:
+            route = self.select(path, request.method)
+            if not self._method_matters and len(path) <= KNOWN_PATH:
+                if len(self._known) >= KNOWN_PATHS:
+                    self._known.clear()
+                self._known[path] = route
         request.matched_path = route.path
         if route.body_limit is not None:
             request.body_limit = route.body_limit

@@ -68,8 +68,7 @@ class AccessLog:
             return
         batch, self._batch = self._batch, []
         render = self._format.render
-        text = "".join([render(transaction) + "\n" for transaction in batch])
-        octets = self._waiting + text.encode("utf-8", "backslashreplace")
+        octets = self._waiting + b"".join([render(transaction) for transaction in batch])
         self._waiting = b""
         try:
             if self._is_file:

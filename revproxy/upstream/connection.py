@@ -40,6 +40,9 @@ class UpstreamConnection:
         "__weakref__",
         "_decoder",
         "_interim",
+        "_last_framing",
+        "_last_head",
+        "_last_persistent",
         "_parser",
         "_pending",
         "deadline",
@@ -64,6 +67,9 @@ class UpstreamConnection:
         """Exchanges that ended well on it."""
         self._parser = ResponseParser(pool.response_head_size, pool.response_head_count)
         self.deadline = _NEVER
+        self._last_head: ResponseHead | None = None
+        self._last_framing: Framing | None = None
+        self._last_persistent = False
         # Per exchange.
         self.exchange: Exchange | None = None
         self.framing: Framing | None = None
@@ -183,11 +189,20 @@ class UpstreamConnection:
                 return None
             if not data:
                 return None
-        framing = response_framing(exchange.method, status, head.version, head.fields)
+        method = exchange.method
+        framing = self._last_framing
+        if head is not self._last_head or framing is None or method == b"HEAD":
+            framing = response_framing(method, status, head.version, head.fields)
+            self._last_persistent = framing.kind != "until close" and self._persists(head)
+            if method != b"HEAD":
+                self._last_head = head
+                self._last_framing = framing
+            else:
+                self._last_head = None
+            self.state.speaks_http10 = head.version < 11
         kind = framing.kind
         self.framing = framing
-        self.state.speaks_http10 = head.version < 11
-        self.persistent = self._persists(head) and kind != "until close"
+        self.persistent = self._last_persistent
         exchange.answer_started(head, framing)
         if self.exchange is not exchange:
             return None

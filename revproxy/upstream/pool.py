@@ -115,6 +115,7 @@ class Pool:
         self.options = options
         self.states = tuple(states)
         self.balance = RoundRobin(self.states)
+        self._only = self.states[0] if len(self.states) == 1 else None
         self.connect = connect
         self.resolver = resolver
         self.budget = budget
@@ -137,6 +138,10 @@ class Pool:
 
     def place(self, exchange: Exchange) -> None:
         """Puts an exchange on a connection, now or later; ``exchange.give_up`` when no server is left."""
+        only = self._only
+        if only is not None and only.idle and not exchange.needs_fresh:
+            exchange.begin(only.idle.pop(), 0.0)
+            return
         tried = exchange.tried
         chosen = self.balance.choose(tried)
         if chosen is not None and chosen.idle and not exchange.needs_fresh:
