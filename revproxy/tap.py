@@ -6,8 +6,9 @@ has been started: twistd itself would print the usage and exit with 0.
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import attrs
 from twisted.application.service import IService
@@ -54,6 +55,18 @@ class Options(usage.Options):
     opt_t = opt_to
     opt_l = opt_listen
 
+    def parseOptions(self, options: Any = None) -> None:
+        """Reads the command line; twistd would answer a mistake with the whole usage, on standard output."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as mistake:
+            _stop(f"revproxy: {mistake} (--help tells what there is)")
+
+    def parseArgs(self, *words: str) -> None:
+        """Nothing is said without an option."""
+        if words:
+            raise usage.UsageError(f"{words[0]!r} belongs to no option")
+
     def postOptions(self) -> None:
         """Reads the configuration, so that its mistakes end the program at once."""
         if self["config"] and self["to"]:
@@ -91,9 +104,24 @@ def makeService(options: Options) -> IService:
     from revproxy.service.proxy import ProxyService
 
     try:
-        return ProxyService(options["loaded"], reactor)
+        service = ProxyService(options["loaded"], reactor)
     except ConfigError as mistake:
-        _stop(f"revproxy: {mistake}")
+        _stop(f"{options['config'] or 'revproxy'}: {mistake}")
+    reactor.callWhenRunning(_end_on_signals, reactor)
+    return service
+
+
+def _end_on_signals(reactor: Any) -> None:
+    """SIGTERM and SIGINT end the program in order, with exit code 0; twistd's own way is to die by the signal in the
+    end, which a supervisor may take for a failure. A second one, while exchanges are still ending, ends it at once."""
+
+    def end(number: int, frame: Any) -> None:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, signal.SIG_DFL)
+        reactor.callFromThread(reactor.stop)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, end)
 
 
 def _stop(text: str) -> NoReturn:

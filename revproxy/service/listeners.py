@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -28,10 +29,21 @@ def bind(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:
                 sock = bind_tcp(address.host, address.port, listener.backlog)
             bound.append((listener, sock))
     except BaseException:
-        for _, sock in bound:
-            sock.close()
+        release(bound)
         raise
     return bound
+
+
+def release(bound: Sequence[tuple[Listener, socket.socket]]) -> None:
+    """Gives up what ``bind`` gave, before anything was accepted; the files of unix sockets go as well."""
+    for _, sock in bound:
+        name = sock.getsockname() if sock.family == socket.AF_UNIX else None
+        sock.close()
+        if name:
+            try:
+                os.unlink(name)
+            except OSError:
+                pass
 
 
 class Acceptor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -12,12 +11,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from revproxy._version import VERSION
-from revproxy.config.model import Config, Listener
+from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
 from revproxy.service.access_log import AccessLog, no_log
 from revproxy.service.generation import Generation, Surroundings
-from revproxy.service.listeners import Acceptor, bind
+from revproxy.service.listeners import Acceptor, bind, release
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
 
@@ -37,10 +36,13 @@ class ProxyService(Service):
     def __init__(self, config: Config, reactor: Any) -> None:
         self.config = config
         self._reactor = reactor
-        self._sockets: list[tuple[Listener, socket.socket]] = []
         path = config.access_log.path
-        self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
         self._sockets = bind(config.listeners)
+        try:
+            self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
+        except BaseException:
+            release(self._sockets)
+            raise
         self.sweep = Sweep(reactor)
         self.budget = OctetBudget(config.limits.buffered_octets)
         self.acceptors: list[Acceptor] = []
@@ -69,7 +71,7 @@ class ProxyService(Service):
             acceptor.port.start()
         if log is not None:
             self.sweep.on_tick.append(log.flush)
-            self._listen_for_signal()
+        self._listen_for_signal()
         self.sweep.start()
         for acceptor in self.acceptors:
             _log.info("revproxy {version} listens on {address}", version=VERSION, address=acceptor.shown)
@@ -102,8 +104,7 @@ class ProxyService(Service):
         """Stops accepting, lets exchanges in flight end within ``limits.drain_timeout``, then cuts the rest."""
         super().stopService()
         if self.generation is None:
-            for _, sock in self._sockets:
-                sock.close()
+            release(self._sockets)
             return None
         for acceptor in self.acceptors:
             acceptor.port.stop()

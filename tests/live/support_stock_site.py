@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 from ipaddress import ip_network
+from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.python import log
