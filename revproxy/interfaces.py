@@ -77,6 +77,8 @@ class Request(Protocol):
     """Whether ``start`` with a tunnel is possible here."""
     body_limit: int
     """The octets that the body may have; a route may lower or raise it before the body is read."""
+    source: BodySource | None
+    """Who works on the answer, set as soon as somebody does: it is told ``cancel`` when the client leaves."""
 
     # The body of the request.
 

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from twisted.logger import Logger
+
 from revproxy.downstream.frontend import Frontend
 from revproxy.downstream.request import StreamingRequest, unread_request
 from revproxy.errors import (
@@ -39,6 +41,8 @@ from revproxy.http.parse import RequestHead, RequestParser
 from revproxy.http.proxy_protocol import ProxyProtocolError, parse_proxy_header
 from revproxy.http.target import parse_target
 from revproxy.wire.connect import Stream
+
+_log = Logger()
 
 UNPARSED: Final = 64 * 1024
 """Octets that may wait for their turn before reading pauses."""
@@ -179,10 +183,10 @@ class Channel:
             self._close()
         elif request.tunnel:
             self._end_tunnel_input(request)
-        elif self._decoder is not None:
-            request.transaction.detail = "the client closed in the middle of its request's body"
-            self._abandon(request, BadRequest("the body ended before its end"))
+        elif self._decoder is not None and request.sink is not None:
+            self._abandon(request, BadRequest("the client closed in the middle of its request's body"))
         else:
+            # Perhaps its body is incomplete: that shows when somebody reads it.
             self._last_output = self.frontend.now()
 
     def stream_lost(self, error: Exception) -> None:
@@ -299,6 +303,8 @@ class Channel:
                 self._body_paused = False
         if rest:
             self._keep(rest)
+            if request.over:
+                return
         try:
             method = head.method
             if head.target[:1] != b"/" or method == b"TRACE" or method == b"CONNECT":
@@ -309,6 +315,9 @@ class Channel:
             frontend.dispatch(request)
         except ProxyError as error:
             request.fail(error)
+        except Exception as mistake:  # noqa: BLE001  # somebody's resource is broken: that costs this request alone
+            _log.failure("{id}: a resource failed", id=request.request_id.decode("ascii", "replace"))
+            request.fail(ProxyError(f"a resource failed: {mistake!r}"))
 
     def _refuse(self, error: ProxyError, head: RequestHead | None = None) -> None:
         """Answers a head that is not one, and ends the connection: what follows can't be told apart any more."""
@@ -361,8 +370,15 @@ class Channel:
             data = self._pending
             self._set_pending(b"")
             self._feed_body(request, data)
-        if self._half_closed and self._decoder is not None and request.tunnel:
-            self._end_tunnel_input(request)
+        if self._decoder is None or request.over:
+            return
+        if self._half_closed:
+            if request.tunnel:
+                self._end_tunnel_input(request)
+            else:
+                self._abandon(request, BadRequest("the client closed in the middle of its request's body"))
+            return
+        self._body_began = self._body_progress = self.frontend.now()
         if self._decoder is not None and not self._body_paused and not self.stream.is_reading:
             self.stream.resume_reading()
 
@@ -412,7 +428,9 @@ class Channel:
         """The body's reader can take more."""
         if request is self.request and self._body_paused:
             self._body_paused = False
-            self._body_paused_for += self.frontend.now() - self._body_paused_at
+            now = self.frontend.now()
+            self._body_paused_for += now - self._body_paused_at
+            self._body_progress = now
             self.stream.resume_reading()
 
     def open_tunnel(self, request: StreamingRequest) -> None:
@@ -450,7 +468,7 @@ class Channel:
         """The whole answer was given; it is over when the client has taken it."""
         if request is not self.request:
             return
-        if self._drained:
+        if self._drained and not self.stream.closed:
             self._complete(request)
 
     def _complete(self, request: StreamingRequest) -> None:
@@ -467,7 +485,8 @@ class Channel:
             self._close()
             return
         if request.closing or unread:
-            self._linger(unread or not request.is_body_complete or bool(self._pending))
+            # A client that did not ask for the end may have sent more already.
+            self._linger(unread or not request.is_body_complete or bool(self._pending) or request.facts.persistent)
             return
         if self._looping:
             return
@@ -616,7 +635,8 @@ class Channel:
                 self._abandon(request, RequestTimeout(mistake))
                 return
         if self._half_closed and not request.tunnel:
-            if request.transaction.sent != self._seen_sent:
+            if request.transaction.sent != self._seen_sent or stream.queued:
+                # While octets wait for it, send_timeout says how long it may take.
                 self._seen_sent = request.transaction.sent
                 self._last_output = now
             if now - self._last_output >= self.frontend.limits.half_close_grace:
@@ -633,7 +653,10 @@ class Channel:
         if received != self._seen_received:
             self._seen_received = received
             self._body_progress = now
-        elif now - max(self._body_progress, self._body_paused_at) >= limits.body_timeout:
+        elif not request.invited:
+            # It waits for 100 (Continue), and whoever is to say so has a deadline of its own.
+            self._body_began = self._body_progress = now
+        elif now - self._body_progress >= limits.body_timeout:
             return "no octet of the body came for too long"
         spent = now - self._body_began - self._body_paused_for - RATE_GRACE
         if spent > 0 and received < spent * limits.body_rate:

@@ -45,6 +45,7 @@ class StreamingRequest:
         "facts",
         "fields",
         "finished",
+        "invited",
         "is_body_complete",
         "is_self_delimited",
         "matched_path",
@@ -76,6 +77,8 @@ class StreamingRequest:
         frontend = channel.frontend
         self.body_limit = frontend.limits.body_size
         self.is_body_complete = facts.framing.kind == "none"
+        self.invited = not facts.expects_continue
+        """Whether the client need not wait (any longer) before it sends its body."""
         request_id = None
         client = channel.client
         address = client.peer
@@ -133,6 +136,7 @@ class StreamingRequest:
     def invite_body(self) -> None:
         """Sends 100 (Continue) to a client that waits for it and has not begun to send (RFC 9110 §10.1.1)."""
         if self.facts.expects_continue and not self.started and not self.transaction.received and not self.over:
+            self.invited = True
             self._channel.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # The answer.
@@ -140,6 +144,8 @@ class StreamingRequest:
     def interim(self, head: OutgoingHead) -> None:
         """A 1xx answer other than 101. HTTP/1.0 knows none (RFC 9110 §15.2)."""
         if self.version >= 11 and not self.started and not self.over:
+            if head.status == 100:
+                self.invited = True
             self._channel.stream.write(b"%b%b\r\n" % (status_line(head.status, head.reason), head.block))
 
     def start(self, head: OutgoingHead, framing: Framing, source: BodySource | None) -> None:
@@ -156,6 +162,7 @@ class StreamingRequest:
         kind = framing.kind
         if framing is TUNNEL:
             self.tunnel = True
+            self.is_self_delimited = False
             self._held = b"%b%b\r\n" % (status_line(head.status, head.reason), head.block)
             channel.open_tunnel(self)
             return

@@ -76,7 +76,8 @@ class StockRequest:
         self.body_limit = 0
         self.is_body_complete = False
         self._sink: BodySink | None = None
-        self._source: BodySource | None = None
+        self.source: BodySource | None = None
+        self._producing = False
         self._body_paused = False
         self._pumping = False
         self._started = False
@@ -105,8 +106,8 @@ class StockRequest:
         error = ClientGone("the client left")
         if self._sink is not None:
             self._sink.body_failed(error)
-        if self._source is not None:
-            self._source.cancel(error)
+        if self.source is not None:
+            self.source.cancel(error)
 
     # The body of the request.
 
@@ -154,7 +155,7 @@ class StockRequest:
                 source.cancel(ClientGone())
             return
         self._started = True
-        self._source = source
+        self.source = source
         request = self._request
         request.setResponseCode(head.status, head.reason or None)
         headers = request.responseHeaders
@@ -170,6 +171,7 @@ class StockRequest:
         if framing.kind == "length":
             headers.setRawHeaders(b"content-length", [b"%d" % framing.length])
         if source is not None:
+            self._producing = True
             request.registerProducer(self, True)
 
     def write(self, data: bytes) -> None:
@@ -188,7 +190,7 @@ class StockRequest:
         if self._over:
             return
         self._over = True
-        if self._source is not None:
+        if self._producing:
             self._request.unregisterProducer()
         self._request.finish()
 
@@ -201,7 +203,7 @@ class StockRequest:
         if self._started:
             self._over = True
             channel = request.channel
-            if self._source is not None:
+            if self._producing:
                 request.unregisterProducer()
             # Neither the length nor the last chunk was reached, so this can't look complete.
             channel.forceAbortClient() if hasattr(channel, "forceAbortClient") else request.loseConnection()
@@ -219,15 +221,15 @@ class StockRequest:
 
     def pauseProducing(self) -> None:
         """The client is slow."""
-        if self._source is not None:
-            self._source.pause()
+        if self.source is not None:
+            self.source.pause()
 
     def resumeProducing(self) -> None:
         """The client can take more."""
-        if self._source is not None:
-            self._source.resume()
+        if self.source is not None:
+            self.source.resume()
 
     def stopProducing(self) -> None:
         """The client is gone."""
-        if self._source is not None:
-            self._source.cancel(ClientGone("the client left"))
+        if self.source is not None:
+            self.source.cancel(ClientGone("the client left"))

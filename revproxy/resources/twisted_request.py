@@ -46,6 +46,7 @@ class TwistedResources:
         if site is None:
             site = self._sites[id(resource)] = _RouteSite(resource, self._reactor)
         channel = ResourceChannel(request, site, prepath, postpath, limit)
+        request.source = channel
         if request.facts.framing.kind == "none":
             channel.body_ended(NO_FIELDS)
         else:

@@ -64,7 +64,7 @@ class UpstreamConnection:
         self.released = False
         """Whether the pool let go of it."""
         self.used = 0
-        """Exchanges that ended well on it."""
+        """How often it became free; what failed at once on one that never was has failed for good."""
         self._parser = ResponseParser(pool.response_head_size, pool.response_head_count)
         self.deadline = _NEVER
         self._last_head: ResponseHead | None = None
@@ -98,6 +98,8 @@ class UpstreamConnection:
                     self._pending = b""
                 rest = self._read_head(exchange, data)
                 if rest is None:
+                    if self.exchange is exchange:
+                        self.deadline = pool.now() + pool.answer_timeout
                     return
                 data = rest
                 decoder = self._decoder
@@ -109,12 +111,14 @@ class UpstreamConnection:
                     return
             if data:
                 body, rest = decoder.feed(data)
-                self.deadline = pool.now() + pool.idle_timeout
+                self.deadline = pool.now() + (pool.tunnel_timeout if self.framing is TUNNEL else pool.idle_timeout)
                 if body:
                     exchange.answer_received(body)
                 if decoder.done:
                     self._complete(exchange, rest)
                     return
+            elif self.framing is not TUNNEL:
+                self.deadline = pool.now() + pool.idle_timeout
         except FramingError as mistake:
             self._break(Malformed(str(mistake)))
             return
@@ -155,7 +159,8 @@ class UpstreamConnection:
     def output_drained(self) -> None:
         """The server took everything."""
         if self.exchange is not None:
-            self.deadline = self.pool.now() + self.pool.answer_timeout
+            if self._decoder is None:
+                self.deadline = self.pool.now() + self.pool.answer_timeout
             self.exchange.request.resume_body()
 
     # The answer.
@@ -251,7 +256,6 @@ class UpstreamConnection:
         self.exchange = None
         self._decoder = None
         self._interim = 0
-        self.used += 1
         if reusable:
             if not stream.is_reading:
                 stream.resume_reading()
@@ -294,5 +298,8 @@ class UpstreamConnection:
             self.exchange.tunnel_idle()
         elif self._decoder is not None:
             self._break(ClosedEarly("the server was silent for too long in the middle of its answer"))
+        elif self.exchange.awaits_client and not self.stream.queued:
+            # The client's own deadlines say how long its body may take.
+            self.deadline = now + self.pool.answer_timeout
         else:
             self._break(AnswerTimeout("the server did not answer in time"))

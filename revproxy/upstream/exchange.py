@@ -145,6 +145,8 @@ class Exchange:
         if not self._reading_body:
             self._reading_body = True
             self.request.read_body(self)
+        elif self.connection is connection and not connection.stream.queued:
+            self.request.resume_body()
         if self.connection is connection and self._corked:
             self._uncork(connection)
 
@@ -189,7 +191,8 @@ class Exchange:
                 return
         if connection is None or self._gathering:
             return
-        connection.deadline = self._pool.now() + self._pool.answer_timeout
+        if not self.answered:
+            connection.deadline = self._pool.now() + self._pool.answer_timeout
         self._send_body(connection, data)
 
     def body_ended(self, trailers: Fields) -> None:
@@ -227,6 +230,10 @@ class Exchange:
                 self._release_kept()
                 self.fail(LengthRequired("the server speaks HTTP/1.0, and the body is too long to be gathered"))
                 return
+            if self.connection is None:
+                # It waits for a connection to be sent on again: what was kept is all there is of its beginning.
+                self.fail(self.last_error or ConnectFailed("no connection"))
+                return
             self._release_kept()
             return
         self._kept.append(data)
@@ -255,7 +262,15 @@ class Exchange:
         self.last_error = error
         self.body_sent = self._framing.kind == "none"
         self._gathering = False
+        if self._reading_body:
+            # What comes meanwhile would have to be kept.
+            self.request.pause_body()
         self._pool.place(self)
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether the next move is the client's: it has not sent all of its body, and waits for no 100 (Continue)."""
+        return not self._body_ended and (bool(self.transaction.received) or not self.request.facts.expects_continue)
 
     # The way back.
 

@@ -55,7 +55,9 @@ class UpstreamGroup:
         self, request: Request, head: bytes, framing: Framing, forwarding: ResponseForwarding, upgrade: bytes
     ) -> None:
         """Sends a request and gives the answer to it."""
-        self.pool.place(Exchange(self.pool, request, head, framing, forwarding, upgrade))
+        exchange = Exchange(self.pool, request, head, framing, forwarding, upgrade)
+        request.source = exchange
+        self.pool.place(exchange)
 
     def stop(self) -> None:
         """Lets go of idle connections and background work."""

@@ -132,6 +132,7 @@ class Pool:
         self._open = 0
         self._queue: deque[Exchange] = deque()
         self._stopped = False
+        self._serving = False
         sweep.on_tick.append(self._tick)
 
     # Placing exchanges.
@@ -178,6 +179,8 @@ class Pool:
             exchange.opening = None
             opening.cancel()
             self._uncount(opening.state)
+            if self._queue:
+                self._serve_queue()
 
     def _may_open(self, state: PeerState) -> bool:
         if state.open < self.options.connections_per_server:
@@ -242,6 +245,7 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """The connection is free: who waits longest gets it, else it is kept."""
+        connection.used += 1
         if self._queue:
             if self._queue[0].needs_fresh:
                 self.discard(connection)
@@ -282,10 +286,21 @@ class Pool:
         return exchange
 
     def _serve_queue(self) -> None:
-        if self._queue and any(self._may_open(state) for state in self.states):
-            exchange = self._next_waiting()
-            if exchange is not None:
+        if self._serving:
+            return
+        # Each is looked at once; whoever could not be placed waits again. A loop, since one that fails at once leads
+        # back here, and a thousand may wait.
+        self._serving = True
+        try:
+            for _ in range(len(self._queue)):
+                if not any(self._may_open(state) for state in self.states):
+                    break
+                exchange = self._next_waiting()
+                if exchange is None:
+                    break
                 self.place(exchange)
+        finally:
+            self._serving = False
 
     def _tick(self, now: float) -> None:
         queue = self._queue

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.web.resource import IResource
+from zope.interface import implementer
 
 from revproxy.config.model import Limits, Server, UpstreamOptions
 from revproxy.downstream.channel import Channel
@@ -32,6 +33,7 @@ LONG = 20_000.0
 """Seconds after which no deadline is left."""
 
 
+@implementer(ILogObserver)
 class LogWatch:
     """Errors and failures that were logged."""
 
