@@ -173,6 +173,24 @@ _KNOWN_NAMES: dict[bytes, bytes] = {}
 _KNOWN_NAMES_BOUND: Final = 2048
 _KNOWN_NAME_LENGTH: Final = 64
 
+# Whole lines that many messages repeat to the octet (a browser's Accept, a backend's Content-Type), parsed before. Only
+# of fields whose values repeat and are nobody's secret; bounded like the names, and begun anew when full.
+_KNOWN_LINES: dict[bytes, Line] = {}
+_KNOWN_LINES_BOUND: Final = 2048
+_KNOWN_LINE_LENGTH: Final = 256
+_REPEATING: Final = frozenset(
+    (
+        b"accept accept-charset accept-encoding accept-language accept-ranges "
+        b"access-control-allow-headers access-control-allow-methods access-control-allow-origin "
+        b"cache-control connection content-encoding content-language content-security-policy "
+        b"content-type dnt host keep-alive origin pragma priority referrer-policy sec-ch-ua "
+        b"sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site "
+        b"sec-fetch-user server strict-transport-security te transfer-encoding upgrade "
+        b"upgrade-insecure-requests user-agent vary x-content-type-options x-frame-options x-powered-by "
+        b"x-requested-with x-xss-protection"
+    ).split()
+)
+
 
 def lower_name(name: bytes) -> bytes:
     """A field name in lower case, checked to be a token (RFC 9110 §5.1). Raises FieldError."""
@@ -193,6 +211,21 @@ def lower_name(name: bytes) -> bytes:
     return lower
 
 
+def _parse_line(octets: bytes) -> Line:
+    name, colon, value = octets.partition(b":")
+    if not colon and name[:1] not in (b" ", b"\t"):
+        raise FieldError("a field line has no colon")
+    lower = lower_name(name)
+    if not colon:
+        raise FieldError("a field line has no colon")
+    line = (lower, name, value.strip(b" \t"))
+    if lower in _REPEATING and len(octets) <= _KNOWN_LINE_LENGTH:
+        if len(_KNOWN_LINES) >= _KNOWN_LINES_BOUND:
+            _KNOWN_LINES.clear()
+        _KNOWN_LINES[octets] = line
+    return line
+
+
 def parse_fields(block: bytes, most: int) -> Fields:
     """Reads field lines, CRLF between them and none at the end (RFC 9112 §5).
 
@@ -209,27 +242,12 @@ def parse_fields(block: bytes, most: int) -> Fields:
         raise FieldError("a bare CR or LF stands in a field")
     if breaks >= most:
         raise OverflowError("too many fields")
-    lines: list[Line] = []
-    index: dict[bytes, bytes] = {}
-    repeated: set[bytes] = set()
-    known = _KNOWN_NAMES
-    for line in raw_lines:
-        name, colon, value = line.partition(b":")
-        lower = known.get(name)
-        if lower is None:
-            if not colon and name[:1] not in (b" ", b"\t"):
-                raise FieldError("a field line has no colon")
-            lower = lower_name(name)
-        if not colon:
-            raise FieldError("a field line has no colon")
-        value = value.strip(b" \t")
-        if lower in index:
-            index[lower] += b", " + value
-            repeated.add(lower)
-        else:
-            index[lower] = value
-        lines.append((lower, name, value))
-    return Fields(lines, index, frozenset(repeated) if repeated else _NONE)
+    known = _KNOWN_LINES.get
+    lines = [known(octets) or _parse_line(octets) for octets in raw_lines]
+    index = {lower: value for lower, _, value in lines}
+    if len(index) == len(lines):
+        return Fields(lines, index, _NONE)
+    return Fields(lines)
 
 
 _NONE: Final[frozenset[bytes]] = frozenset()
@@ -246,6 +264,22 @@ def is_claim(lower: bytes) -> bool:
         if lower in HOP_BY_HOP or lower in FRAMING or lower == b"host":
             return True
     return lower in CLIENT_CLAIMS or lower.startswith(b"x-forwarded-")
+
+
+_THOUGHT: dict[bytes, bool] = {}
+
+
+def needs_thought(lower: bytes) -> bool:
+    """Whether a request's field of this lower-case name is anything but passed on as it is. Remembered, bounded."""
+    known = _THOUGHT.get(lower)
+    if known is None:
+        known = lower in HOP_BY_HOP or lower in FRAMING or lower in _SPECIAL or is_claim(lower)
+        if len(_THOUGHT) < _KNOWN_NAMES_BOUND and len(lower) <= _KNOWN_NAME_LENGTH:
+            _THOUGHT[lower] = known
+    return known
+
+
+_SPECIAL: Final = frozenset({b"host", b"via", b"expect"})
 
 
 def may_trail(lower: bytes) -> bool:

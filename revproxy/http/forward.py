@@ -18,7 +18,16 @@ from typing import Final
 import attrs
 
 from revproxy.http.facts import RequestFacts
-from revproxy.http.fields import BACKEND_TRACES, FRAMING, HOP_BY_HOP, TOKEN_OCTETS, Fields, Line, is_claim
+from revproxy.http.fields import (
+    BACKEND_TRACES,
+    FRAMING,
+    HOP_BY_HOP,
+    TOKEN_OCTETS,
+    Fields,
+    Line,
+    is_claim,
+    needs_thought,
+)
 from revproxy.http.framing import content_length
 from revproxy.http.parse import ResponseHead
 from revproxy.http.render import field_lines
@@ -178,6 +187,10 @@ class RequestForwarding:
         old_forwarded = b""
         for line in fields.lines:
             lower = line[0]
+            if not needs_thought(lower):
+                if lower not in gone:
+                    lines.append(line)
+                continue
             if lower in HOP_BY_HOP or lower in FRAMING or lower in gone or lower == b"host":
                 continue
             if lower == b"via":
@@ -273,6 +286,9 @@ class OutgoingHead:
         """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``."""
 
 
+_THOUGHT_IN_ANSWERS: Final = HOP_BY_HOP | FRAMING | BACKEND_TRACES | REWRITTEN
+
+
 @attrs.frozen(eq=False)
 class ResponseForwarding:
     """How one route's answers are changed on their way to the client."""
@@ -292,26 +308,30 @@ class ResponseForwarding:
         memo = fields.memo
         if (
             memo is not None
-            and memo[0] is self
-            and memo[1] == has_body
-            and memo[2] == head.version
-            and memo[3].status == head.status
-            and memo[3].reason == head.reason
+            and memo[0] is head
+            and memo[1] is self
+            and memo[2] == has_body
+            and memo[3] == authority
+            and memo[4] == scheme
         ):
-            return memo[3]  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours
+            return memo[5]  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours
         status = head.status
-        gone = frozenset(fields.members(b"connection"))
+        gone = fields.members(b"connection") if b"connection" in fields else ()
         lines: list[Line] = []
-        depends_on_request = False
+        public: Public | None = None
         for line in fields.lines:
             lower = line[0]
+            if lower not in _THOUGHT_IN_ANSWERS:
+                if lower not in gone:
+                    lines.append(line)
+                continue
             if lower in HOP_BY_HOP or lower in FRAMING or lower in gone:
                 continue
             if lower in BACKEND_TRACES and not self.keep_traces:
                 continue
             if lower in REWRITTEN and self.rewrite:
-                depends_on_request = True
-                public = Public(scheme, authority, self.backends, self.prefix)
+                if public is None:
+                    public = Public(scheme, authority, self.backends, self.prefix)
                 line = (lower, line[1], rewrite_field(lower, line[2], public))
             lines.append(line)
         if not has_body and status != 204 and status >= 200:
@@ -331,6 +351,6 @@ class ResponseForwarding:
                 lines.append((b"connection", b"Connection", b"Upgrade"))
                 lines.append((b"upgrade", b"Upgrade", upgrade))
         out = OutgoingHead(status, head.reason, Fields(lines))
-        if not depends_on_request and fields.lines:
-            fields.memo = (self, has_body, head.version, out)
+        if fields.lines:
+            fields.memo = (head, self, has_body, authority, scheme, out)
         return out
