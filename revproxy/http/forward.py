@@ -274,13 +274,13 @@ class OutgoingHead:
 
     __slots__ = ("block", "fields", "framing", "has_date", "reason", "rendered", "status")
 
-    def __init__(self, status: int, reason: bytes, fields: Fields, block: bytes | None = None) -> None:
+    def __init__(self, status: int, reason: bytes, fields: Fields, *, has_date: bool | None = None) -> None:
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.block = field_lines(fields) if block is None else block
+        self.block = field_lines(fields)
         """The field lines, rendered."""
-        self.has_date = b"date" in fields
+        self.has_date = b"date" in fields if has_date is None else has_date
         self.framing: object = None
         self.rendered = b""
         """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``."""
@@ -350,7 +350,8 @@ class ResponseForwarding:
             if upgrade:
                 lines.append((b"connection", b"Connection", b"Upgrade"))
                 lines.append((b"upgrade", b"Upgrade", upgrade))
-        out = OutgoingHead(status, head.reason, Fields(lines))
+        # Asking the new fields would index them, which nobody else does.
+        out = OutgoingHead(status, head.reason, Fields(lines), has_date=None if self.changes else b"date" in fields)
         if fields.lines:
             fields.memo = (head, self, has_body, authority, scheme, out)
         return out

@@ -111,6 +111,11 @@ class ProxyService(Service):
             acceptor.frontend.draining = True
         for channel in self.channels:
             channel.drain()
+        _log.info(
+            "stopping: nothing is accepted any more; {count} connections in use get {seconds:g} s to end",
+            count=len(self.channels),
+            seconds=self.config.limits.drain_timeout,
+        )
         done: Deferred[None] = Deferred()
         self._drain(self.sweep.now() + self.config.limits.drain_timeout, done)
         return done

@@ -231,6 +231,8 @@ class UpstreamConnection:
         connection = head.fields.get(b"connection")
         if connection is None:
             return head.version >= 11
+        if connection == b"keep-alive":
+            return True
         options = head.fields.members(b"connection")
         return b"close" not in options and (head.version >= 11 or b"keep-alive" in options)
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import select
 import sys
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet import error, main
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 _log = Logger()
+
+MOST_EVENTS: Final = 512
+"""Events taken in one turn: the kernel is asked again soon enough, and no array of the size of all sockets is made."""
 
 if sys.platform == "linux":
     from twisted.internet.epollreactor import EPollReactor
@@ -31,7 +34,7 @@ if sys.platform == "linux":
             """One turn: wait for events up to ``timeout`` seconds (None: for ever) and deal with them."""
             selectables: dict[int, Any] = self._selectables
             try:
-                events = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
+                events = self._poller.poll(-1 if timeout is None else timeout, MOST_EVENTS)
             except InterruptedError:
                 return
             for fd, event in events:
