@@ -59,7 +59,7 @@ def _parse_line(data: bytes) -> ProxyHeader | None:
             family(address.decode("ascii"))
     except ValueError:
         raise ProxyProtocolError("an address is malformed") from None
-    if b"%" in parts[2]:
+    if b"%" in parts[2] or b"%" in parts[3]:
         raise ProxyProtocolError("an address has a zone")
     for port in parts[4:6]:
         if not port.isdigit() or len(port) > 5 or int(port) > 65535:

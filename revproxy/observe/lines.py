@@ -73,7 +73,7 @@ class LineFormat:
         return line + b'tries=%d reason=%b detail="%b"\n' % (
             t.tries,
             t.reason.encode("ascii"),
-            escaped(t.detail.encode("utf-8")),
+            escaped(t.detail.encode("utf-8", "backslashreplace")),
         )
 
     def _json(self, transaction: Transaction) -> bytes:
