@@ -141,6 +141,8 @@ class End:
         self.ended = False
         """Whether the proxy ended its octets."""
         self.was_reset = False
+        self.heard: Callable[[], None] | None = None
+        """Called after octets were read."""
 
     def take_in(self) -> bool:
         """Reads what there is; whether there was anything."""
@@ -155,6 +157,8 @@ class End:
             return True
         if data:
             self.received += data
+            if self.heard is not None:
+                self.heard()
         else:
             self.ended = True
         return True

@@ -66,7 +66,7 @@ def read_answers(data: bytes, methods: list[bytes], *, ended: bool = False) -> l
 def _read_answer(parser: h11.Connection) -> tuple[Answer | None, bytes]:
     interim: tuple[int, ...] = ()
     answer: Answer | None = None
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         try:
             event = parser.next_event()
@@ -93,20 +93,20 @@ def _read_answer(parser: h11.Connection) -> tuple[Answer | None, bytes]:
 def read_requests(data: bytes) -> list[Asked]:
     """The requests in ``data``, the last one perhaps incomplete. Raises h11.RemoteProtocolError where they are none."""
     requests = []
-    parser = h11.Connection(h11.SERVER)
     while data:
-        parser = h11.Connection(h11.SERVER)
-        parser.receive_data(data)
-        asked, data = _read_request(parser)
+        asked, data = read_request(data)
         if asked is None:
             break
         requests.append(asked)
     return requests
 
 
-def _read_request(parser: h11.Connection) -> tuple[Asked | None, bytes]:
+def read_request(data: bytes) -> tuple[Asked | None, bytes]:
+    """The first request, and the octets behind it."""
+    parser = h11.Connection(h11.SERVER)
+    parser.receive_data(data)
     asked: Asked | None = None
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         event = parser.next_event()
         if isinstance(event, h11.Request):

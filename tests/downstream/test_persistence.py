@@ -1,0 +1,109 @@
+"""When a client's connection goes on after an answer: the truth table of RFC 9112 §9.3."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.dialogue import GET, OK, answer, answering, answers, running, ways
+from tests.support.fixtures import MakeProxy
+
+LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+
+TABLE = [
+    # version, Connection, origin's answer, does it go on?, what Connection says to the client
+    (b"1.1", None, LENGTH, True, None),
+    (b"1.1", None, CHUNKED, True, None),
+    (b"1.1", b"keep-alive", LENGTH, True, None),
+    (b"1.1", b"close", LENGTH, False, b"close"),
+    (b"1.1", b"Close", LENGTH, False, b"close"),
+    (b"1.1", b"close", CHUNKED, False, b"close"),
+    (b"1.1", b"keep-alive, close", LENGTH, False, b"close"),
+    (b"1.1", b"foo,close", LENGTH, False, b"close"),
+    (b"1.1", b"closed", LENGTH, True, None),
+    (b"1.0", None, LENGTH, False, b"close"),
+    (b"1.0", b"keep-alive", LENGTH, True, b"keep-alive"),
+    (b"1.0", b"Keep-Alive", LENGTH, True, b"keep-alive"),
+    (b"1.0", b"keep-alive", CHUNKED, False, b"close"),
+    (b"1.0", b"keep-alive, close", LENGTH, False, b"close"),
+    (b"1.2", None, LENGTH, True, None),
+]
+
+
+@pytest.mark.parametrize("with_body", [False, True])
+@pytest.mark.parametrize(("version", "option", "given", "goes_on", "said"), TABLE)
+def test_truth_table(
+    version: bytes, option: bytes | None, given: bytes, goes_on: bool, said: bytes | None, with_body: bool
+) -> None:
+    method = b"POST" if with_body else b"GET"
+    request = b"%b / HTTP/%b\r\nHost: a\r\n" % (method, version)
+    if option is not None:
+        request += b"Connection: %b\r\n" % option
+    request += b"Content-Length: 3\r\n\r\nabc" if with_body else b"\r\n"
+    for cut in ways(request, step=7):
+        with running() as proxy:
+            asked = answering(proxy.origin, lambda _: given)
+            client = proxy.client()
+            client.send(request, cut=cut)
+            first = answer(client, method)
+            assert (first.status, first.body, first.complete) == (200, b"hi", True)
+            assert first.get(b"connection") == said
+            assert client.ended is not goes_on
+            client.send(request)
+            assert len(asked) == (2 if goes_on else 1)
+            assert asked[0].body == (b"abc" if with_body else b"")
+
+
+def test_the_same_fields_again_mean_the_same(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    asked = answering(proxy.origin, lambda request: OK)
+    client = proxy.client()
+    for number in range(5):
+        client.send(b"GET /%d HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n" % number)
+    assert [request.target for request in asked] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+    assert {request.get(b"x-forwarded-for") for request in asked} == {b"192.0.2.1"}
+    assert len({request.get(b"x-request-id") for request in asked}) == 5
+    assert len(answers(client, *[b"GET"] * 5)) == 5
+    assert len(proxy.origin.connections) == 1
+
+
+def test_a_kept_connection_serves_head_after_get(make_proxy: MakeProxy) -> None:
+    """The same octets from the origin mean another framing for another method."""
+    proxy = make_proxy()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: Mon, 12 Jan 1970 13:46:40 GMT\r\n\r\n"
+    answering(proxy.origin, lambda request: head if request.method == b"HEAD" else head + b"hi")
+    client = proxy.client()
+    methods = [b"GET", b"GET", b"HEAD", b"GET", b"HEAD", b"HEAD", b"GET"]
+    for method in methods:
+        client.send(b"%b / HTTP/1.1\r\nHost: a\r\n\r\n" % method)
+    got = answers(client, *methods)
+    assert [answer.body for answer in got] == [b"" if method == b"HEAD" else b"hi" for method in methods]
+    assert [answer.get(b"content-length") for answer in got] == [b"2"] * 7
+    assert len(proxy.origin.connections) == 1
+
+
+def test_drained_connections_end_after_their_answer(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    idle, busy, half_sent = proxy.client(), proxy.client(), proxy.client()
+    busy.send(GET)
+    half_sent.send(GET[:20])
+    proxy.frontend.draining = True
+    for channel in list(proxy.frontend.channels):
+        channel.drain()  # type: ignore[attr-defined]
+    proxy.network.settle()
+    assert idle.ended and half_sent.ended and not busy.ended
+    proxy.origin.last.send(OK)
+    assert answer(busy).get(b"connection") == b"close"
+    assert busy.ended
+
+
+def test_what_still_runs_when_the_time_to_drain_is_over_is_cut(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET)
+    for channel in list(proxy.frontend.channels):
+        channel.stop()  # type: ignore[attr-defined]
+    proxy.network.settle()
+    assert client.was_reset
+    assert proxy.origin.last.is_over
+    assert proxy.transaction.reason == "shutting_down"
