@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.error_page import error_page, prefers_json
@@ -72,6 +72,7 @@ def test_every_status_has_a_page(status: int) -> None:
     assert page["detail"].encode() in html
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_accept_field_gets_some_page(accept: bytes) -> None:
     media, page = error_page(500, b"x", Fields.of([(b"Accept", accept)]))

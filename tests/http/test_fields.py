@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.fields import (
@@ -54,6 +54,7 @@ names = st.text("aZ9-_!", min_size=1, max_size=6).map(str.encode)
 values = st.text("aé \t:,", max_size=8).map(lambda text: text.strip(" \t").encode("latin-1"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, values), min_size=1, max_size=8))
 def test_what_is_rendered_is_parsed_back(pairs: list[tuple[bytes, bytes]]) -> None:
     fields = Fields.of(pairs)

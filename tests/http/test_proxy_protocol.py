@@ -6,7 +6,7 @@ import ipaddress
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.proxy_protocol import SIGNATURE, ProxyHeader, ProxyProtocolError, parse_proxy_header
@@ -117,6 +117,7 @@ lines = st.lists(
 ).map(lambda words: b" ".join(words) + b"\r\n")
 
 
+@settings(deadline=None)
 @given(st.one_of(lines, st.tuples(beginnings, st.binary(max_size=80)).map(b"".join)), st.binary(max_size=10))
 def test_any_octets(raw: bytes, behind: bytes) -> None:
     try:

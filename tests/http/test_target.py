@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from revproxy.errors import BadRequest
@@ -98,6 +98,7 @@ def segments(path: bytes) -> list[bytes]:
     return path.split(b"/")
 
 
+@settings(deadline=None)
 @given(paths)
 @example(b"/%%34%31")
 @example(b"/.//../%2e.")
@@ -112,6 +113,7 @@ def test_normalising_is_idempotent_and_lets_no_dots_through(path: bytes) -> None
     assert not {b".", b".."} & set(segments(once))
 
 
+@settings(deadline=None)
 @given(paths)
 def test_the_deepest_reading_lets_no_dots_through(path: bytes) -> None:
     deepest = deepest_path(path)
@@ -121,6 +123,7 @@ def test_the_deepest_reading_lets_no_dots_through(path: bytes) -> None:
     assert not {b".", b".."} & set(segments(deepest))
 
 
+@settings(deadline=None)
 @given(paths)
 def test_plain_paths_have_one_reading(path: bytes) -> None:
     if is_plain(path):
@@ -128,6 +131,7 @@ def test_plain_paths_have_one_reading(path: bytes) -> None:
         assert deepest_path(path) == path
 
 
+@settings(deadline=None)
 @given(st.sampled_from([b"GET", b"OPTIONS", b"X"]), st.binary(max_size=30) | paths)
 def test_any_target_is_taken_apart_or_refused(method: bytes, raw: bytes) -> None:
     try:
@@ -168,6 +172,7 @@ def test_authorities(raw: bytes, host: bytes, port: int | None) -> None:
     assert (authority.raw, authority.host, authority.port) == (raw, host, port)
 
 
+@settings(deadline=None)
 @given(st.text("a.:[]%@/\\0159f ,;=\t\"'<>é", max_size=12).map(lambda text: text.encode("latin-1")))
 def test_no_authority_can_break_out_of_a_field(raw: bytes) -> None:
     try:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.facts import RequestFacts
@@ -127,6 +127,7 @@ def unescape(text: str) -> bytes:
     ).encode("latin-1")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_nothing_is_lost_by_escaping(octets: bytes) -> None:
     assert unescape(escape(octets)) == octets
@@ -136,6 +137,7 @@ FORGERY = b'" 200 0 "-" "-"\r\n1.2.3.4 - - [x] "GET /admin HTTP/1.1" 200 1 "\\" 
 hostile = st.one_of(st.binary(max_size=30), st.integers(0, len(FORGERY)).map(lambda at: FORGERY[at:]))
 
 
+@settings(deadline=None)
 @given(hostile, hostile, hostile, hostile, st.text(max_size=20), st.booleans(), st.booleans())
 def test_no_line_can_be_forged(
     target: bytes, referer: bytes, agent: bytes, host: bytes, detail: str, failed: bool, connected: bool
