@@ -81,6 +81,7 @@ class StockRequest:
         self._body_paused = False
         self._pumping = False
         self._started = False
+        self._is_self_delimited = False
         self._over = False
         request.notifyFinish().addErrback(self._client_left)
 
@@ -170,6 +171,7 @@ class StockRequest:
             headers.setRawHeaders(b"date", [datetimeToString()])
         if framing.kind == "length":
             headers.setRawHeaders(b"content-length", [b"%d" % framing.length])
+        self._is_self_delimited = framing.kind == "length" or self.version >= 11
         if source is not None:
             self._producing = True
             request.registerProducer(self, True)
@@ -201,12 +203,17 @@ class StockRequest:
         _log.info("{id}: {error}", id=self.request_id.decode("ascii"), error=str(error))
         request = self._request
         if self._started:
+            self.flush()
             self._over = True
             channel = request.channel
             if self._producing:
                 request.unregisterProducer()
-            # Neither the length nor the last chunk was reached, so this can't look complete.
-            channel.forceAbortClient() if hasattr(channel, "forceAbortClient") else request.loseConnection()
+            # Where neither the length nor the last chunk was reached, the end can't look complete, and what is on its
+            # way may still arrive; a body that ends with the connection needs the reset.
+            if not self._is_self_delimited and hasattr(channel, "forceAbortClient"):
+                channel.forceAbortClient()
+            else:
+                request.loseConnection()
             return
         media, page = error_page(error.status, self.request_id, self.fields)
         lines = [(b"Content-Type", media), (b"Cache-Control", b"no-store"), (b"X-Request-ID", self.request_id)]

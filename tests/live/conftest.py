@@ -9,6 +9,7 @@ import pytest
 from tests.live.support_backends import Backend, HttpServer, Nginx, aiohttp_app, flask_app, unix_app, websockets_echo
 from tests.live.support_process import RUNNING
 from tests.live.support_proxy import Front, Proxy, StockSite
+from tests.live.support_scripted import Accepted, Scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -38,6 +39,7 @@ class Started:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._backends: dict[str, Backend] = {}
+        self._stage: Scripted | None = None
         self._fronts: dict[tuple[str, str], Front] = {}
         self._makers: dict[str, Callable[[Path], Backend]] = {
             "flask": flask_app,
@@ -57,7 +59,7 @@ class Started:
         """Our listener, or a stock Site, in front of a backend."""
         key = kind, backend
         if key not in self._fronts:
-            url = self.backend(backend).url
+            url = self.stage.url if backend == "stage" else self.backend(backend).url
             folder = self.folder / "fronts"
             self._fronts[key] = Proxy.to(folder, url) if kind == "listener" else StockSite(folder, url)
         return self._fronts[key]
@@ -67,7 +69,16 @@ class Started:
         assert isinstance(front, Proxy)
         return front
 
+    @property
+    def stage(self) -> Scripted:
+        """A server that does what a test says, with fronts that last: ``front("listener", "stage")``."""
+        if self._stage is None:
+            self._stage = Scripted(Accepted.await_end)
+        return self._stage
+
     def end(self) -> None:
+        if self._stage is not None:
+            self._stage.close()
         for child in [*self._fronts.values(), *self._backends.values()]:
             child.__exit__(None, None, None)
 
@@ -80,6 +91,24 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         yield processes
     finally:
         processes.end()
+
+
+@pytest.fixture
+def stage(started: Started) -> Scripted:
+    """A server that plays what the test says."""
+    return started.stage
+
+
+@pytest.fixture
+def stage_proxy(started: Started) -> Proxy:
+    """Our listener in front of the stage."""
+    return started.proxy("stage")
+
+
+@pytest.fixture
+def stage_front(started: Started, front_kind: str) -> Front:
+    """Either kind of front of the stage."""
+    return started.front(front_kind, "stage")
 
 
 @pytest.fixture(params=FRONTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import struct
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,11 @@ class RawClient:
         """Sends nothing more."""
         self.socket.shutdown(socket.SHUT_WR)
 
+    def cut(self) -> None:
+        """Closes with a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
     def _more(self) -> bool:
         data = self.socket.recv(65536)
         self._read += data
@@ -119,6 +125,11 @@ class RawClient:
                 pass
         except ConnectionError:
             pass
+        taken, self._read = self._read, b""
+        return taken
+
+    def read_available(self) -> bytes:
+        """What was read already."""
         taken, self._read = self._read, b""
         return taken
 

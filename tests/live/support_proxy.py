@@ -85,14 +85,14 @@ class Proxy(Front):
         """The same lines, read as JSON."""
         return [json.loads(line) for line in self.lines(count)]
 
-    def record_of(self, request_id: str) -> dict[str, Any]:
-        """The one line of the request with an id."""
+    def record_with(self, key: str, value: str) -> dict[str, Any]:
+        """The one line of which something is so (the id, the target)."""
 
         def found() -> list[dict[str, Any]]:
             lines = self.log.read_text("ascii").splitlines() if self.log.exists() else []
-            return [record for record in map(json.loads, lines) if record["id"] == request_id]
+            return [record for record in map(json.loads, lines) if record[key] == value]
 
-        until(found, f"a line for {request_id} in the access log")
+        until(found, f"a line with {key} {value} in the access log")
         records = found()
         assert len(records) == 1, records
         return records[0]

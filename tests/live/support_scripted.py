@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.live.support_process import PATIENCE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -61,6 +62,17 @@ class Accepted:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    def end(self) -> None:
+        """Closes, once the proxy has closed its side too or does not care: it must have heard of it."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+            self.socket.settimeout(1)
+            while self.socket.recv(65536):
+                pass
+        except OSError:
+            pass
+        self.socket.close()
+
     def await_end(self) -> None:
         """Waits until the proxy has closed its side, or cut the connection."""
         try:
@@ -74,7 +86,7 @@ class Scripted:
     """Listens on a free port (or a unix socket) and runs ``script`` for each connection, each in a thread."""
 
     def __init__(self, script: Callable[[Accepted], None], *, path: str = "", port: int = 0) -> None:
-        self._script = script
+        self.script = script
         self.failures: list[BaseException] = []
         self.accepted: list[Accepted] = []
         self.finished = 0
@@ -113,18 +125,38 @@ class Scripted:
 
     def _run(self, accepted: Accepted) -> None:
         try:
-            self._script(accepted)
+            self.script(accepted)
             self.finished += 1
         except Exception as failure:  # noqa: BLE001 -- shown by the test that waits for it
             if not self._closing:
                 self.failures.append(failure)
         finally:
-            accepted.socket.close()
+            accepted.end()
 
     def await_finished(self, count: int) -> None:
         """Waits until as many scripts ran to their end."""
         until(lambda: self.failures or self.finished >= count, f"{count} scripts of the server to end")
         assert not self.failures, self.failures
+
+    @contextlib.contextmanager
+    def play(self, script: Callable[[Accepted], None]) -> Iterator[Scripted]:
+        """Another script for a while; connections of the while do not outlive it, on the proxy's side either."""
+        self.script = script
+        try:
+            yield self
+        finally:
+            for accepted in list(self.accepted):
+                try:
+                    accepted.socket.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+            for thread in list(self._threads):
+                thread.join(PATIENCE)
+                assert not thread.is_alive(), "a script does not end"
+            self.accepted.clear()
+            self._threads.clear()
+            self.failures.clear()
+            self.finished = 0
 
     def close(self) -> None:
         """Closes everything."""
