@@ -167,6 +167,21 @@ class RawClient:
         body, complete = self._read_to_end()
         return attrs.evolve(answer, body=body, complete=complete)
 
+    def count_chunks(self) -> int:
+        """How many octets come as chunks, up to a proper end; none are kept."""
+        total = 0
+        while size := int(self.read_until(b"\r\n"), 16):
+            total += size
+            size += 2
+            while size:
+                if not self._read:
+                    assert self._more(), "the chunks have no end"
+                taken = min(size, len(self._read))
+                self._read = self._read[taken:]
+                size -= taken
+        assert self.read_until(b"\r\n") == b"\r\n"
+        return total
+
     def _read_to_end(self) -> tuple[bytes, bool]:
         complete = True
         try:

@@ -44,6 +44,11 @@ class Accepted:
         taken, self._read = self._read[:at], self._read[at:]
         return taken
 
+    def read_available(self) -> bytes:
+        """What was read already, with a head."""
+        taken, self._read = self._read, b""
+        return taken
+
     def read_exactly(self, size: int) -> bytes:
         """As many octets; fewer where the proxy closed before."""
         while len(self._read) < size:
