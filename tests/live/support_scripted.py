@@ -62,6 +62,10 @@ class Accepted:
     def send(self, octets: bytes) -> None:
         self.socket.sendall(octets)
 
+    def end_output(self) -> None:
+        """Sends nothing more."""
+        self.socket.shutdown(socket.SHUT_WR)
+
     def reset(self) -> None:
         """Closes so that the proxy sees a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
