@@ -3,7 +3,8 @@
 When may a request be sent twice? If nothing of it was sent: always (a failed connect; a write that the kernel refused
 whole). If it was put on a kept-alive connection that turned out to be dead, and not one octet of an answer came, and
 the method is idempotent (RFC 9110 §9.2.2), and its body is none or still kept: once, on a fresh connection
-(RFC 9112 §9.3.1). Never otherwise.
+(RFC 9112 §9.3.1). If a new connection was lost like that (a server that dies leaves some in its kernel's queue), the
+same holds, once, for another server; a server that is the only one is not asked twice. Never otherwise.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Exchange:
         "_head",
         "_kept",
         "_kept_size",
+        "_moved",
         "_over",
         "_pool",
         "_reading_body",
@@ -100,6 +102,7 @@ class Exchange:
         self._gathering = False
         self._kept: list[bytes] | None = None
         self._kept_size = 0
+        self._moved = False
         self._answer_ended = False
         self._tunnel_input_ended = False
         self._over = False
@@ -255,10 +258,16 @@ class Exchange:
         self._retry(ConnectFailed("the connection was closed before anything was sent"))
 
     def _retry(self, error: ProxyError) -> None:
-        if self.needs_fresh or (self._reading_body and self._kept is None):
+        if self.needs_fresh:
             self.fail(error)
             return
         self.needs_fresh = True
+        self._repeat(error)
+
+    def _repeat(self, error: ProxyError) -> None:
+        if self._reading_body and self._kept is None:
+            self.fail(error)
+            return
         self.last_error = error
         self.body_sent = self._framing.kind == "none"
         self._gathering = False
@@ -328,9 +337,13 @@ class Exchange:
         self.connection = None
         if self._over:
             return
-        stale = connection.used > 0 and not self.answered and error.reason == "closed_early"
-        if stale and self.method in IDEMPOTENT:
+        repeatable = not self.answered and error.reason == "closed_early" and self.method in IDEMPOTENT
+        if repeatable and connection.used > 0:
             self._retry(error)
+        elif repeatable and not self._moved and self._pool.has_other(self.tried, connection.state):
+            self._moved = True
+            self.tried = (*self.tried, connection.state)
+            self._repeat(error)
         else:
             self.fail(error)
 

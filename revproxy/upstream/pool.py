@@ -166,6 +166,10 @@ class Pool:
             exchange.queued_at = self.now()
             self._queue.append(exchange)
 
+    def has_other(self, tried: Sequence[PeerState], state: PeerState) -> bool:
+        """Whether there is a server that is neither this one nor among those that were tried."""
+        return any(other is not state and other not in tried for other in self.states)
+
     def forget(self, exchange: Exchange) -> None:
         """The exchange no longer waits for a connection."""
         if exchange.queued_at >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -67,14 +68,11 @@ def test_close_codes_pass(url: str) -> None:
 
 
 def test_many_at_once(url: str) -> None:
-    sockets = [connect(url, proxy=None) for _ in range(30)]
-    try:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(connect(url, proxy=None)) for _ in range(30)]
         for number, socket in enumerate(sockets):
             socket.send(f"number {number}")
         assert [socket.recv() for socket in sockets] == [f"number {number}" for number in range(30)]
-    finally:
-        for socket in sockets:
-            socket.close()
 
 
 def test_aiohttp_behind_works_too(started: Started) -> None:
