@@ -295,7 +295,7 @@ class Limits:
     connections: int = setting(16384, "Connections per listener.", unit="count", answer="503, closed")
     connections_per_address: int = setting(
         8192,
-        "Connections per client address (trusted_proxies are not counted).",
+        "Connections per client address; behind trusted_proxies, requests at once per original client.",
         unit="count",
         answer="503, closed",
     )

@@ -309,6 +309,8 @@ class Channel:
             method = head.method
             if head.target[:1] != b"/" or method == b"TRACE" or method == b"CONNECT":
                 request.aim(parse_target(method, head.target))
+            if self.client.trusted:
+                self._count_original(request)
             budget = frontend.budget
             if budget.held >= budget.limit:
                 raise Overloaded("the process holds too many octets")
@@ -318,6 +320,14 @@ class Channel:
         except Exception as mistake:  # noqa: BLE001  # somebody's resource is broken: that costs this request alone
             _log.failure("{id}: a resource failed", id=request.request_id.decode("ascii", "replace"))
             request.fail(ProxyError(f"a resource failed: {mistake!r}"))
+
+    def _count_original(self, request: StreamingRequest) -> None:
+        """Behind a trusted proxy, connections say nothing of who is at their other end: its requests are counted."""
+        address = request.transaction.client
+        if address != self.client.peer:
+            if not self.frontend.admission.enter_address(address):
+                raise Overloaded("too many requests of this address at once")
+            request.counted = True
 
     def _refuse(self, error: ProxyError, head: RequestHead | None = None) -> None:
         """Answers a head that is not one, and ends the connection: what follows can't be told apart any more."""
@@ -540,6 +550,9 @@ class Channel:
     def _record(self, request: StreamingRequest) -> None:
         request.over = True
         transaction = request.transaction
+        if request.counted:
+            request.counted = False
+            self.frontend.admission.leave_address(transaction.client)
         transaction.total_time = self.frontend.now() - transaction.begun
         self.frontend.record(transaction)
 

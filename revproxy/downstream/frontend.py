@@ -67,24 +67,33 @@ class Admission:
         if self.count >= self._most:
             self.refused += 1
             return False
-        if counted:
-            number = self._by_address.get(address, 0)
-            if number >= self._most_per_address:
-                self.refused += 1
-                return False
-            self._by_address[address] = number + 1
+        if counted and not self.enter_address(address):
+            return False
         self.count += 1
+        return True
+
+    def enter_address(self, address: bytes) -> bool:
+        """Asks for one more connection of an address, or, behind a trusted proxy, for one more request of its."""
+        number = self._by_address.get(address, 0)
+        if number >= self._most_per_address:
+            self.refused += 1
+            return False
+        self._by_address[address] = number + 1
         return True
 
     def leave(self, address: bytes, *, counted: bool) -> None:
         """Tells that a connection that was let in is gone."""
         self.count -= 1
         if counted:
-            number = self._by_address[address] - 1
-            if number:
-                self._by_address[address] = number
-            else:
-                del self._by_address[address]
+            self.leave_address(address)
+
+    def leave_address(self, address: bytes) -> None:
+        """Tells that it is over."""
+        number = self._by_address[address] - 1
+        if number:
+            self._by_address[address] = number
+        else:
+            del self._by_address[address]
 
 
 class Frontend:

@@ -42,6 +42,7 @@ class StreamingRequest:
         "can_upgrade",
         "client",
         "closing",
+        "counted",
         "facts",
         "fields",
         "finished",
@@ -94,6 +95,8 @@ class StreamingRequest:
         transaction.scheme = client.scheme
         transaction.host = facts.authority.raw
         self.transaction = transaction
+        self.counted = False
+        """Whether it counts for its original client's limit."""
         self.source: BodySource | None = None
         self.sink: BodySink | None = None
         self.started = False
