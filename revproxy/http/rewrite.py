@@ -59,6 +59,8 @@ def rewrite_url(url: bytes, public: Public) -> bytes:
         start = b"%b://%b" % (public.scheme, public.authority) if public.authority else b""
     elif named == public.authority.lower():
         start = url[: len(url) - len(rest)]
+    elif _is_public_host_with_backend_port(named, public):
+        start = b"%b://%b" % (public.scheme, public.authority)
     else:
         return url
     if public.prefix:
@@ -94,6 +96,18 @@ def _prefixed(path: bytes, prefix: bytes) -> bytes:
     if path == prefix or path.startswith((prefix + b"/", prefix + b"?", prefix + b"#")):
         return path
     return prefix + path
+
+
+def _is_public_host_with_backend_port(named: bytes, public: Public) -> bool:
+    """A server that takes the name from Host (or the name it was sent in its place) and the port from its own socket,
+    as nginx and Apache do when they redirect to a folder."""
+    host = _host(named)
+    port = named[len(host) :]
+    if len(port) < 2 or not public.authority:
+        return False
+    if host != _host(public.authority.lower()) and host not in public.backends:
+        return False
+    return any(backend[len(_host(backend)) :] == port for backend in public.backends)
 
 
 def _without_default_port(authority: bytes, scheme: bytes) -> bytes:

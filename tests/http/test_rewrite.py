@@ -30,6 +30,11 @@ HERE = b"https://a.example:444"
         (b"http://be:8000/apple", HERE + b"/apple", HERE + b"/app/apple"),
         (b"http://be:8000//evil/", HERE + b"//evil/", HERE + b"/app//evil/"),
         (b"https://a.example:444/x", b"https://a.example:444/x", b"https://a.example:444/app/x"),
+        # The name from Host, the port of its own socket: nginx's way to redirect to a folder.
+        (b"http://a.example:8000/x/", HERE + b"/x/", HERE + b"/app/x/"),
+        (b"http://a.example:8001/x/", b"http://a.example:8001/x/", b"http://a.example:8001/x/"),
+        (b"http://a.example/x/", b"http://a.example/x/", b"http://a.example/x/"),
+        (b"http://b.example:8000/x/", b"http://b.example:8000/x/", b"http://b.example:8000/x/"),
         (b"http://be:8001/x", b"http://be:8001/x", b"http://be:8001/x"),
         (b"http://be:8000.evil/x", b"http://be:8000.evil/x", b"http://be:8000.evil/x"),
         (b"http://other/x", b"http://other/x", b"http://other/x"),
