@@ -67,6 +67,10 @@ class Request(Protocol):
     client: Client
     authority: Authority
     """The host asked for: that of an absolute target, else Host's."""
+    public_scheme: bytes
+    """The scheme that the client used, as far as a trusted proxy tells."""
+    public_authority: bytes
+    """The host that a trusted proxy says was asked for; empty where ``authority`` is all that is known."""
     request_id: bytes
     transaction: Transaction
     matched_path: bytes

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-import requests  # type: ignore[import-untyped]
+import requests
 from flask import Flask, Response, request
 
 HOP_BY_HOP = frozenset(

@@ -13,7 +13,7 @@ from revproxy.errors import ClientGone, MethodNotAllowed, ProxyError
 from revproxy.http.error_page import error_page
 from revproxy.http.facts import RequestFacts
 from revproxy.http.fields import Fields
-from revproxy.http.forward import OutgoingHead, original_client, request_id_of
+from revproxy.http.forward import OutgoingHead, original_client, public_authority, public_scheme, request_id_of
 from revproxy.http.framing import TUNNEL, Framing, last_chunk
 from revproxy.http.parse import RequestHead
 from revproxy.http.render import status_line
@@ -53,6 +53,8 @@ class StreamingRequest:
         "method",
         "over",
         "path",
+        "public_authority",
+        "public_scheme",
         "request_id",
         "sink",
         "source",
@@ -87,12 +89,17 @@ class StreamingRequest:
             request_id = request_id_of(head.fields)
             address = original_client(head.fields, client.peer, frontend.trusted)
             client.address = address
+            self.public_scheme = public_scheme(head.fields, client.scheme)
+            self.public_authority = public_authority(head.fields)
+        else:
+            self.public_scheme = client.scheme
+            self.public_authority = b""
         self.request_id: bytes = request_id or frontend.new_request_id()
         transaction = Transaction(
             self.request_id, address, head.method, head.target, head.version, frontend.wall(), frontend.now()
         )
         transaction.facts = facts
-        transaction.scheme = client.scheme
+        transaction.scheme = self.public_scheme
         transaction.host = facts.authority.raw
         self.transaction = transaction
         self.counted = False

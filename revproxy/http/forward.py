@@ -17,6 +17,7 @@ from typing import Final
 
 import attrs
 
+from revproxy.errors import BadRequest
 from revproxy.http.facts import RequestFacts
 from revproxy.http.fields import (
     BACKEND_TRACES,
@@ -32,6 +33,7 @@ from revproxy.http.framing import content_length
 from revproxy.http.parse import ResponseHead
 from revproxy.http.render import field_lines
 from revproxy.http.rewrite import REWRITTEN, Public, rewrite_field
+from revproxy.http.target import parse_authority
 
 PSEUDONYM: Final = b"revproxy"
 """What we call ourselves in Via (RFC 9110 §7.6.3): never a host's name."""
@@ -246,7 +248,11 @@ class RequestForwarding:
         if authority and not (known and b"x-forwarded-host" in fields and b"x-forwarded-host" not in gone):
             lines.append((b"x-forwarded-host", b"X-Forwarded-Host", authority))
         if not (known and b"x-forwarded-port" in fields and b"x-forwarded-port" not in gone):
-            lines.append((b"x-forwarded-port", b"X-Forwarded-Port", public_port(authority, client)))
+            told = known and b"x-forwarded-proto" not in gone
+            scheme = public_scheme(fields, client.scheme) if told else client.scheme
+            told = known and b"x-forwarded-host" not in gone
+            host = (public_authority(fields) if told else b"") or authority
+            lines.append((b"x-forwarded-port", b"X-Forwarded-Port", public_port(host, scheme)))
         if self.prefix:
             before = fields.get(b"x-forwarded-prefix") if known else None
             if before is not None:
@@ -261,12 +267,27 @@ class RequestForwarding:
             lines.append((b"forwarded", b"Forwarded", old_forwarded))
 
 
-def public_port(authority: bytes, client: Client) -> bytes:
+def public_port(authority: bytes, scheme: bytes) -> bytes:
     """The port that the client used, as its Host says; else the scheme's own."""
     _, colon, port = authority.rpartition(b":")
     if colon and port.isdigit():
         return port
-    return b"443" if client.scheme == b"https" else b"80"
+    return b"443" if scheme == b"https" else b"80"
+
+
+def public_scheme(fields: Fields, scheme: bytes) -> bytes:
+    """The scheme that the client used with the trusted proxy in front of us; ``scheme`` where that does not tell."""
+    told = (fields.get(b"x-forwarded-proto") or b"").partition(b",")[0].strip().lower()
+    return told if told in (b"http", b"https") else scheme
+
+
+def public_authority(fields: Fields) -> bytes:
+    """The host that the client asked the trusted proxy in front of us for; empty where that does not tell."""
+    told = (fields.get(b"x-forwarded-host") or b"").partition(b",")[0].strip()
+    try:
+        return parse_authority(told).raw if told else b""
+    except BadRequest:
+        return b""
 
 
 class OutgoingHead:

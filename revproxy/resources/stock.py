@@ -22,6 +22,8 @@ from revproxy.http.forward import (
     is_within,
     original_client,
     plain_address,
+    public_authority,
+    public_scheme,
     request_id_of,
 )
 from revproxy.http.framing import NO_BODY, Framing
@@ -58,6 +60,8 @@ class StockRequest:
             if name.lower() not in FRAMING
         ]
         self.fields = Fields.of(lines)
+        self.public_scheme = public_scheme(self.fields, self.client.scheme) if is_trusted else self.client.scheme
+        self.public_authority = public_authority(self.fields) if is_trusted else b""
         if is_trusted:
             self.client.address = original_client(self.fields, peer, trusted)
         self.request_id: bytes = (request_id_of(self.fields) if is_trusted else None) or secrets.token_hex(

@@ -18,7 +18,7 @@ from twisted.web.server import Request as TwistedRequest
 from twisted.web.server import Site
 from zope.interface import implementer
 
-from revproxy.errors import ClientGone, ClosedEarly, ContentTooLarge, ProxyError
+from revproxy.errors import BadRequest, ClientGone, ClosedEarly, ContentTooLarge, ProxyError
 from revproxy.http.fields import HOP_BY_HOP, NO_FIELDS, Fields
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import NO_BODY, UNTIL_CLOSE, Framing
@@ -120,7 +120,7 @@ class ResourceChannel:
         for _, name, value in request.fields.lines:
             twisted.requestHeaders.addRawHeader(name, value)
         twisted.parseCookies()
-        self._content.seek(0)
+        # Left at its end: Twisted takes the position for the length, and goes back to the beginning itself.
         twisted.content = self._content
         version = b"HTTP/1.1" if request.facts.version >= 11 else b"HTTP/1.0"
         twisted.requestReceived(request.method, request.target, version)
@@ -251,13 +251,18 @@ class ResourceChannel:
 
     def isSecure(self) -> bool:
         """Whether the client came over TLS."""
-        return self._request.client.scheme == b"https"
+        return self._request.public_scheme == b"https"
 
     def loseConnection(self) -> None:
         """The resource gives the client up."""
         if not self._over:
             self._over = True
             self._request.fail(ClientGone("a resource closed the connection"))
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # Twisted's own name: its Request calls it for a form that can't be parsed.
+        self._over = True
+        self._request.fail(BadRequest("the form can't be parsed"))
 
     abortConnection = loseConnection
     forceAbortClient = loseConnection

@@ -55,6 +55,13 @@ class AccessLog:
         except OSError:
             self._is_file = True
 
+    def warn_if_unseen(self) -> None:
+        """Says so where the lines go to nobody: a daemon's standard output is /dev/null."""
+        if self._path == "-" and os.path.exists(os.devnull):
+            out, nowhere = os.fstat(1), os.stat(os.devnull)
+            if stat.S_ISCHR(out.st_mode) and out.st_rdev == nowhere.st_rdev:
+                _log.warn("the access log goes to standard output, which is /dev/null: set access_log.path to a file")
+
     def record(self, transaction: Transaction) -> None:
         """Takes a transaction that is over; its line is written with the next batch."""
         batch = self._batch

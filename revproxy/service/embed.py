@@ -23,14 +23,16 @@ def upstream_to(*urls: str, reactor: Any = None, limits: Limits | None = None, *
 
     Raises ValueError for a URL that names no server. ``stop()`` of the result lets go of its connections.
     """
+    if not urls:
+        raise ValueError("an upstream needs at least one server")
     if reactor is None:
         from twisted.internet import reactor as installed
 
         reactor = installed
     limits = limits or Limits()
     sweep = Sweep(reactor)
-    sweep.start()
-    described = attrs.evolve(UpstreamOptions(name=urls[0] if urls else "", servers=servers(urls)), **options)
+    described = attrs.evolve(UpstreamOptions(name=urls[0], servers=servers(urls)), **options)
     group = open_upstream(described, Surroundings(reactor, sweep, OctetBudget(limits.buffered_octets)), limits)
     group.on_stop = sweep.stop
+    sweep.start()
     return group

@@ -81,7 +81,7 @@ class Generation:
         if options.proxy is not None:
             return self._proxy(options, options.proxy)
         if options.files is not None:
-            files: IResource = File(options.files)
+            files: IResource = Files(options.files)
             return files
         resource: IResource = options.resource
         return resource
@@ -111,6 +111,14 @@ class Generation:
         """Lets go of idle connections and background work."""
         for group in self.upstreams.values():
             group.stop()
+
+
+class Files(File):
+    """A folder's files; the folders themselves are not listed, as nobody expects of a server by default."""
+
+    def directoryListing(self) -> IResource:
+        """What answers for a folder without an index page: as if there were nothing."""
+        return self.childNotFound
 
 
 def open_upstream(options: UpstreamOptions, surroundings: Surroundings, limits: Limits) -> UpstreamGroup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import Any, Final
@@ -71,8 +72,12 @@ class ProxyService(Service):
             acceptor.port.start()
         if log is not None:
             self.sweep.on_tick.append(log.flush)
+            log.warn_if_unseen()
         self._listen_for_signal()
         self.sweep.start()
+        # What exists now lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         for acceptor in self.acceptors:
             _log.info("revproxy {version} listens on {address}", version=VERSION, address=acceptor.shown)
 
@@ -84,8 +89,16 @@ class ProxyService(Service):
             if callable(self._previous_signal):
                 self._previous_signal(number, frame)
 
+        def ignore(number: int, frame: Any) -> None:
+            self._reactor.callFromThread(
+                _log.warn, "SIGHUP is ignored: there is no reload yet; restart to use a changed configuration"
+            )
+
         try:
             self._previous_signal = signal.signal(signal.SIGUSR1, reopen)
+            # By default it would end the process at once, and whoever comes from other servers expects a reload.
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                signal.signal(signal.SIGHUP, ignore)
         except ValueError:
             # Not in the main thread: somebody embeds us, and signals are theirs.
             self._previous_signal = None

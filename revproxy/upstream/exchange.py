@@ -307,7 +307,8 @@ class Exchange:
 
     def _public(self, head: ResponseHead, *, has_body: bool) -> OutgoingHead:
         request = self.request
-        return self._forwarding.head(head, has_body, request.client.scheme, request.authority.raw)
+        authority = request.public_authority or request.authority.raw
+        return self._forwarding.head(head, has_body, request.public_scheme, authority)
 
     def answer_received(self, data: bytes) -> None:
         """Octets of the answer's body."""

@@ -72,7 +72,8 @@ def slow_decode(raw: bytes) -> tuple[bytes, list[tuple[str, str]], bytes]:
         match = re.fullmatch("([-!#$%&'*+.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)", line)
         if match is None:
             raise Wrong
-        if match[1].lower() not in DROPPED:
+        # Spoiling a name can make another one of the same family of it.
+        if match[1].lower() not in DROPPED and not match[1].lower().startswith(("x-forwarded-", "x_forwarded_")):
             trailers.append((match[1], match[2].strip(" \t")))
     return content.encode("latin-1"), trailers, octets.left
 

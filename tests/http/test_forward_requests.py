@@ -17,7 +17,9 @@ from revproxy.http.forward import (
     is_within,
     original_client,
     plain_address,
+    public_authority,
     public_port,
+    public_scheme,
     request_id_of,
 )
 from revproxy.http.parse import RequestParser
@@ -354,4 +356,21 @@ def test_request_ids(value: bytes, taken: bool) -> None:
     ],
 )  # fmt: skip
 def test_public_port(authority: bytes, scheme: bytes, expected: bytes) -> None:
-    assert public_port(authority, Client(b"1.2.3.4", trusted=False, scheme=scheme, port=9)) == expected
+    assert public_port(authority, scheme) == expected
+
+
+@pytest.mark.parametrize(
+    ("pairs", "scheme", "authority"),
+    [
+        ([], b"http", b""),
+        ([(b"X-Forwarded-Proto", b"https"), (b"X-Forwarded-Host", b"example.com")], b"https", b"example.com"),
+        ([(b"X-Forwarded-Proto", b"HTTPS, http"), (b"X-Forwarded-Host", b"a:8443, b")], b"https", b"a:8443"),
+        ([(b"X-Forwarded-Proto", b"gopher"), (b"X-Forwarded-Host", b"a b")], b"http", b""),
+    ],
+)
+def test_what_a_trusted_proxy_tells_of_the_public_name(
+    pairs: list[tuple[bytes, bytes]], scheme: bytes, authority: bytes
+) -> None:
+    fields = Fields.of(pairs)
+    assert public_scheme(fields, b"http") == scheme
+    assert public_authority(fields) == authority
