@@ -235,27 +235,24 @@ class Network:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.callLater = clock.callLater
-        self._readers: list[Any] = []
-        self._writers: list[Any] = []
+        # Dictionaries for their order.
+        self._readers: dict[Any, None] = {}
+        self._writers: dict[Any, None] = {}
         self._descriptors = 3
         self.ends: list[End] = []
         self._settling = False
 
     def addReader(self, reader: Any) -> None:
-        if reader not in self._readers:
-            self._readers.append(reader)
+        self._readers[reader] = None
 
     def addWriter(self, writer: Any) -> None:
-        if writer not in self._writers:
-            self._writers.append(writer)
+        self._writers[writer] = None
 
     def removeReader(self, reader: Any) -> None:
-        if reader in self._readers:
-            self._readers.remove(reader)
+        self._readers.pop(reader, None)
 
     def removeWriter(self, writer: Any) -> None:
-        if writer in self._writers:
-            self._writers.remove(writer)
+        self._writers.pop(writer, None)
 
     def removeAll(self) -> list[Any]:
         raise NotImplementedError
