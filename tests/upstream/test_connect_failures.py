@@ -47,7 +47,7 @@ def test_no_server_left(make_proxy: MakeProxy, mode: str, status: int) -> None:
 
 def test_a_silent_server_costs_its_time_once(make_proxy: MakeProxy) -> None:
     proxy = make_proxy(servers=TWO, connect_timeout=2.0)
-    dead, alive = two(proxy)
+    dead, _ = two(proxy)
     dead.mode = "silent"
     client = proxy.client()
     client.send(GET)
