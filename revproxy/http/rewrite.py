@@ -11,9 +11,10 @@ from typing import Final
 
 import attrs
 
-REWRITTEN: Final = frozenset({b"location", b"content-location", b"refresh", b"set-cookie"})
+REWRITTEN: Final = frozenset({b"location", b"content-location", b"refresh", b"set-cookie", b"link"})
 """Fields whose values may name the backend."""
 
+_LINK: Final = re.compile(rb"<([^<>]*)>")
 _URL: Final = re.compile(rb"(?i)(?:(https?):)?//([^/?#\\]*)(.*)", re.DOTALL)
 _REFRESH: Final = re.compile(rb"(?i)(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(['\"]?)(.*)", re.DOTALL)
 
@@ -34,6 +35,8 @@ def rewrite_field(name: bytes, value: bytes, public: Public) -> bytes:
     """The public form of a field's value; ``name`` is one of REWRITTEN."""
     if name == b"set-cookie":
         return rewrite_cookie(value, public)
+    if name == b"link":
+        return _LINK.sub(lambda match: b"<%b>" % rewrite_url(match.group(1), public), value)
     if name == b"refresh":
         match = _REFRESH.fullmatch(value)
         if match is None:

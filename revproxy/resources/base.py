@@ -11,13 +11,14 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import attrs
-from twisted.web.pages import errorPage
 from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from revproxy.errors import BadRequest, MethodNotAllowed, NotFound, ProxyError
 from revproxy.http.target import deepest_path, is_plain, normalised_path
 from revproxy.interfaces import IRouter, Request
+from revproxy.resources.stock import StockRequest
 
 
 @attrs.frozen(eq=False)
@@ -47,6 +48,21 @@ class Route:
 KNOWN_PATHS: Final = 4096
 KNOWN_PATH: Final = 256
 """Bounds of the paths that are remembered: their number, and the octets of each."""
+
+class ErrorResource(Resource):
+    """Answers a stock request with the page of an error, as our own listeners would."""
+
+    isLeaf = True
+
+    def __init__(self, error: ProxyError) -> None:
+        super().__init__()
+        self._error = error
+
+    def render(self, request: Any) -> int:
+        """Answers."""
+        StockRequest(request, ()).fail(self._error)
+        return NOT_DONE_YET
+
 
 _Readings = dict[bytes, tuple[tuple[bytes, Route], ...]]
 """First segment → routes, each with its path read in one way (raw, normalised, fully decoded)."""
@@ -132,7 +148,7 @@ class Routes(Resource):
         try:
             route = self.select(raw, request.method)
         except ProxyError as error:
-            return errorPage(error.status, type(error).__name__, error.detail)
+            return ErrorResource(error)
         taken = segments_below(route.path, raw)
         everything = [*request.prepath, *request.postpath]
         cut = len(everything) - len(taken)

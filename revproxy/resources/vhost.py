@@ -30,7 +30,7 @@ class VirtualHosts(NameVirtualHost):
 
     def addHost(self, name: bytes, resrc: IResource) -> None:
         """Lets ``resrc`` answer for a name or a ``*.`` pattern; ``*`` alone is the default."""
-        name = name.lower()
+        name = _normal(name)
         if name == b"*":
             self.default = resrc  # type: ignore[assignment]  # its class attribute is None
         elif name.startswith(b"*."):
@@ -40,7 +40,7 @@ class VirtualHosts(NameVirtualHost):
 
     def removeHost(self, name: bytes) -> None:
         """Forgets a name or a pattern. Raises KeyError where it is not known."""
-        name = name.lower()
+        name = _normal(name)
         if name == b"*":
             self.default = None
         elif name.startswith(b"*."):
@@ -79,6 +79,14 @@ class VirtualHosts(NameVirtualHost):
         except BadRequest:
             host = b""
         return self.find(host) or notFound("Not Found", "No site is served under this name.")
+
+
+def _normal(name: bytes) -> bytes:
+    """A name as it is looked up, however the operator wrote it."""
+    name = name.lower()
+    if name[:1] == b"[":
+        return _compressed(name)
+    return name[:-1] if name.endswith(b".") and len(name) > 1 else name
 
 
 def _compressed(host: bytes) -> bytes:

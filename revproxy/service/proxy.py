@@ -124,9 +124,11 @@ class ProxyService(Service):
             acceptor.frontend.draining = True
         for channel in self.channels:
             channel.drain()
+        count = len(self.channels)
         _log.info(
-            "stopping: nothing is accepted any more; {count} connections in use get {seconds:g} s to end",
-            count=len(self.channels),
+            "stopping: nothing is accepted any more"
+            + ("; {count} connections in use get up to {seconds:g} s to end" if count else ""),
+            count=count,
             seconds=self.config.limits.drain_timeout,
         )
         done: Deferred[None] = Deferred()

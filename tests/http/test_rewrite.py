@@ -110,3 +110,12 @@ def test_a_cookie_for_an_address_has_no_domain(authority: bytes) -> None:
     # RFC 6265 §5.1.3: a domain that is an address matches itself alone, as a cookie without Domain does.
     public = Public(b"http", authority, BACKENDS)
     assert rewrite_cookie(b"a=b; Domain=be; Path=/", public) == b"a=b; Path=/"
+
+
+def test_links_that_name_a_backend() -> None:
+    """RFC 8288 §3: the target of a link stands in angle brackets; parameters are left as they are."""
+    value = b'<http://10.0.0.5:8000/a.css>; rel=preload, </b.js>; rel=preload, <https://other.example/>; rel="x"'
+    public = Public(b"https", b"example.com", frozenset({b"10.0.0.5:8000"}), b"/app")
+    assert rewrite_field(b"link", value, public) == (
+        b'<https://example.com/app/a.css>; rel=preload, </app/b.js>; rel=preload, <https://other.example/>; rel="x"'
+    )
