@@ -52,6 +52,10 @@ $(BIN)/python:
 	@echo "creating $(VENV)"
 	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv --quiet $(VENV); \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing python3-venv, which Debian's python3 comes without"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv >/dev/null && \
+		$(PYTHON) -m venv $(VENV); \
 	else echo "$(PYTHON) cannot create virtual environments here: apt install python3-venv" >&2; exit 1; fi
 
 $(VENV)/%.stamp: $(SOURCES) | $(BIN)/python
