@@ -25,11 +25,13 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     for child in list(RUNNING):
-        text = child.fresh_output() if child.folder.exists() else ""
-        if report.failed and text:
+        text = child.fresh_output() if report.failed else ""
+        if text:
             report.sections.append((f"output of {child.name}", text[-4000:]))
-        if not child.is_running and call.when == "teardown":
-            RUNNING.remove(child)
+        if call.when == "teardown":
+            child.pass_over()
+            if not child.is_running:
+                RUNNING.remove(child)
     return report
 
 

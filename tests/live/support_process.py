@@ -70,11 +70,18 @@ class Child:
         """What it has printed, both streams."""
         return self._file.read_text("utf-8", "backslashreplace")
 
+    def pass_over(self) -> None:
+        """What it has printed until now is no longer fresh."""
+        if self._file.exists():
+            self._shown = self._file.stat().st_size
+
     def fresh_output(self) -> str:
-        """What it has printed since this was asked last."""
-        text = self.output
-        fresh, self._shown = text[self._shown :], len(text)
-        return fresh
+        """What it has printed since ``pass_over``."""
+        if not self._file.exists():
+            return ""
+        with self._file.open("rb") as file:
+            file.seek(self._shown)
+            return file.read().decode("utf-8", "backslashreplace")
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """The first match of a pattern in what it prints."""

@@ -70,12 +70,18 @@ class Proxy(Front):
         self.signal(number)
         return self.wait()
 
+    def _flush(self) -> None:
+        """Has it write its lines now (it opens its log again), rather than with the next batch within a second."""
+        if self.is_running:
+            self.signal(signal.SIGUSR1)
+
     def lines(self, count: int) -> list[str]:
         """The lines of the access log, of which there must be ``count`` (they leave in batches)."""
 
         def found() -> list[str]:
             return self.log.read_text("ascii").splitlines() if self.log.exists() else []
 
+        self._flush()
         until(lambda: len(found()) >= count, f"{count} lines in the access log, of {found()}")
         lines = found()
         assert len(lines) == count, lines
@@ -92,6 +98,7 @@ class Proxy(Front):
             lines = self.log.read_text("ascii").splitlines() if self.log.exists() else []
             return [record for record in map(json.loads, lines) if record[key] == value]
 
+        self._flush()
         until(found, f"a line with {key} {value} in the access log")
         records = found()
         assert len(records) == 1, records
