@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.web.resource import Resource
 
-from revproxy.config.model import KIB, Limits, UpstreamOptions
+from revproxy.config.model import KIB, AccessLog, Config, Limits, Server, UpstreamOptions
 from revproxy.resources.base import Route, Routes
+from revproxy.service.generation import Generation, Surroundings, open_upstream
+from revproxy.service.proxy import ProxyService
 from tests.support.dialogue import GET, OK, answer, answering, running
-from tests.support.network import End
+from tests.support.network import End, Origin
 from tests.support.proxy import Proxy
 
 Check = Callable[[], None]
@@ -21,6 +26,7 @@ OPTIONS: dict[str, Check] = {}
 NO_LIMITS = {"name", "servers", "balance"}
 """Options of an upstream that bound nothing."""
 
+TWO = ["http://10.0.0.1", "http://10.0.0.2"]
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
 
 
@@ -203,6 +209,13 @@ def connections_per_address() -> None:
         clients[2].send(GET)
         clients[0].close()
         assert not proxy.client().ended
+    # Behind a trusted proxy: requests at once, by the client that it tells.
+    with running(limits=Limits(connections_per_address=2)) as proxy:
+        clients = [proxy.client(trusted=True) for _ in range(4)]
+        for client, original in zip(clients, (b"7", b"7", b"7", b"8"), strict=True):
+            client.send(request(b"X-Forwarded-For: 198.51.100.%b\r\n" % original))
+        assert answer(clients[2]).status == 503
+        assert [client.received for client in (*clients[:2], clients[3])] == [b""] * 3
 
 
 @limit
@@ -242,31 +255,37 @@ def response_head_count() -> None:
 
 @limit
 def drain_timeout() -> None:
-    """The service keeps the time; what it does at its end is here: a stopped channel is cut."""
-    assert attrs.fields(Limits).drain_timeout.default == 10.0
+    """A service that stops, with the memory's connections for those of a listener."""
     with running() as proxy:
-        client = proxy.client()
-        client.send(GET)
-        proxy.frontend.draining = True
-        for channel in list(proxy.frontend.channels):
-            channel.drain()  # type: ignore[attr-defined]
-        proxy.advance(8)
-        assert not client.is_over
-        for channel in list(proxy.frontend.channels):
-            channel.stop()  # type: ignore[attr-defined]
-        proxy.network.settle()
-        assert client.was_reset
+        idle, busy = proxy.client(), proxy.client()
+        busy.send(GET)
+        config = Config(listeners=(), limits=Limits(drain_timeout=5.0), access_log=AccessLog(path="off"))
+        service = ProxyService(config, proxy.clock)
+        service.sweep.now = proxy.clock.seconds
+        service.generation = Generation(config, Surroundings(proxy.network, service.sweep, service.budget))
+        acceptor: Any = SimpleNamespace(port=SimpleNamespace(stop=lambda: None), frontend=proxy.frontend)
+        service.acceptors.append(acceptor)
+        stopped = service.stopService()
+        assert stopped is not None
+        proxy.advance(4)
+        assert idle.ended and not busy.is_over and not stopped.called
+        proxy.advance(2)
+        assert busy.was_reset and proxy.origin.last.is_over and stopped.called
+        assert proxy.transaction.reason == "shutting_down"
 
 
 @option
 def connect_timeout() -> None:
-    with running(connect_timeout=4.0) as proxy:
-        proxy.origin.mode = "silent"
+    with running(servers=TWO, connect_timeout=4.0) as proxy:
+        one, two = proxy.origins.values()
+        one.mode = two.mode = "silent"
         client = proxy.client()
         client.send(GET)
         proxy.advance(3)
-        assert client.received == b""
+        assert (one.attempts, two.attempts) == (1, 0)
         proxy.advance(2)
+        assert (one.attempts, two.attempts) == (1, 1) and client.received == b""
+        proxy.advance(5)
         assert answer(client).status == 504
 
 
@@ -386,25 +405,56 @@ def replay_size() -> None:
 
 @option
 def set_aside() -> None:
-    with running(servers=["http://10.0.0.1", "http://10.0.0.2"], set_aside=6.0) as proxy:
+    """No request meanwhile; tried in the background after 1, 2, 4 ... 16 times as long."""
+    with running(servers=TWO, set_aside=5.0) as proxy:
         dead, alive = proxy.origins.values()
         answering(alive, lambda asked: OK)
         dead.mode = "refuse"
-        proxy.client().send(GET + GET)
-        proxy.advance(5)
-        assert dead.attempts == 1
-        proxy.advance(2)
-        assert dead.attempts == 2
+        client = proxy.client()
+        client.send(GET)
+        tried = [0]
+        for second in range(1, 320):
+            before = dead.attempts
+            client.take_back()
+            client.send(GET)
+            assert answer(client).status == 200 and dead.attempts == before
+            proxy.advance(1)
+            if dead.attempts > before:
+                tried.append(second)
+        assert [later - earlier for earlier, later in pairwise(tried)] == [5, 10, 20, 40, 80, 80, 80]
 
 
 @option
 def resolve_every() -> None:
-    """The generation gives it to the resolver, whose own tests keep it."""
-    from revproxy.service.generation import Surroundings
+    """At that age a name is asked again, and its new address serves; without a dot, DNS is not asked for its TTL."""
+    now_at, looked_up = "10.0.0.1", 0
 
-    with running() as proxy:
-        surroundings = Surroundings(proxy.clock, proxy.sweep, proxy.budget)
-        assert surroundings.resolver(12.0)._every == 12.0
+    def resolve(receiver: Any, name: str, port: int = 0, *_: Any) -> None:
+        nonlocal looked_up
+        looked_up += 1
+        receiver.addressResolved(IPv4Address("TCP", now_at, port))
+        receiver.resolutionComplete()
+
+    def resolver(proxy: Proxy) -> Any:
+        reactor = SimpleNamespace(nameResolver=SimpleNamespace(resolveHostName=resolve))
+        options = UpstreamOptions(name="app", servers=(Server(url="http://app:80"),), resolve_every=20.0)
+        return open_upstream(options, Surroundings(reactor, proxy.sweep, proxy.budget), proxy.limits).pool.resolver
+
+    with running(servers=["http://app:80"], resolver=resolver, idle_connections=0) as proxy:
+        old, new = Origin(proxy.network), Origin(proxy.network)
+        proxy.origins.update({("10.0.0.1", 80): old, ("10.0.0.2", 80): new})
+        for origin in (old, new):
+            answering(origin, lambda asked: OK)
+        client = proxy.client()
+        client.send(GET)
+        now_at = "10.0.0.2"
+        proxy.advance(19)
+        client.send(GET)
+        assert (looked_up, old.attempts, new.attempts) == (1, 2, 0)
+        proxy.advance(2)
+        client.send(GET + GET)
+        assert (looked_up, old.attempts, new.attempts) == (2, 3, 1)
+        assert client.received.count(b"200 OK") == 4
 
 
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Limits)])
@@ -423,7 +473,7 @@ def test_no_check_is_left_over() -> None:
 
 
 def test_every_default_bounds_something() -> None:
-    for field in attrs.fields(Limits):
-        assert field.default > 0, field.name
-        assert field.metadata["answer"], field.name
-    assert attrs.fields(Limits).head_size.default <= 64 * KIB
+    for name, value in attrs.asdict(Limits()).items():
+        assert value > 0, name
+        assert attrs.fields_dict(Limits)[name].metadata["answer"], name
+    assert Limits().head_size <= 64 * KIB
