@@ -477,3 +477,21 @@ def test_every_default_bounds_something() -> None:
         assert value > 0, name
         assert attrs.fields_dict(Limits)[name].metadata["answer"], name
     assert Limits().head_size <= 64 * KIB
+
+
+def test_the_answers_shown_here_are_those_of_the_table() -> None:
+    """A changed word in the table asks for a look at its test. Keys that document none are left out."""
+    limits = {"connections_per_address": "503, closed", "connections": "503, closed", "send_timeout": "cut"}
+    limits |= {"idle_timeout": "closed", "half_close_grace": "the exchange is aborted", "drain_timeout": "cut"}
+    limits |= {"requests_per_connection": "Connection: close", "body_size": "413", "buffered_body_size": "413"}
+    limits |= dict.fromkeys(("head_size", "head_count"), "431") | {"target_length": "414"}
+    limits |= dict.fromkeys(("head_timeout", "body_rate", "body_timeout"), "408")
+    limits |= dict.fromkeys(("response_head_size", "response_head_count"), "502")
+    limits |= {"buffered_octets": "503 for new requests; a stream that needs more is cut"}
+    assert limits == {field.name: field.metadata["answer"] for field in attrs.fields(Limits)}
+    options = dict.fromkeys(("connections_per_server", "connections"), "the request waits in the queue")
+    options |= {"connect_timeout": "next server, then 504", "answer_timeout": "504", "queue": "503"}
+    options |= {"queue_timeout": "503", "idle_timeout": "the client's connection is cut"}
+    options |= {"tunnel_timeout": "both sides are closed"}
+    answered = {field.name: field.metadata["answer"] for field in attrs.fields(UpstreamOptions)}
+    assert options == {name: words for name, words in answered.items() if words}
