@@ -94,7 +94,7 @@ def test_a_stripped_prefix_comes_back_in_redirects(stripped: Proxy, started: Sta
 
 def test_paths_that_mean_two_routes_are_refused(stripped: Proxy) -> None:
     assert ask(stripped.port, "GET", "/shop/../server/hello.txt").status == 400
-    assert ask(stripped.port, "GET", "/%73hop/hello.txt").status in (200, 400)
+    assert ask(stripped.port, "GET", "/%73hop/hello.txt").status == 400
     assert ask(stripped.port, "GET", "/nowhere").status == 404
 
 
