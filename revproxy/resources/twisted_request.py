@@ -5,13 +5,15 @@ a channel of ours that frames the answer. Look-alikes would fail: Klein, for one
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any, Final
 
-from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IConsumer
+from twisted.internet.task import Cooperator, TaskFinished, TaskStopped
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import Request as TwistedRequest
@@ -36,6 +38,7 @@ class TwistedResources:
         self._reactor = reactor
         self._body_limit = body_limit
         self._sites: dict[int, _RouteSite] = {}
+        self._cooperator = Cooperator(scheduler=lambda step: reactor.callLater(0, step))
 
     def serve(self, resource: IResource, request: Request, prepath: list[bytes], postpath: list[bytes]) -> None:
         """Gathers the body of ``request`` and lets ``resource`` answer it. Raises ContentTooLarge."""
@@ -44,7 +47,7 @@ class TwistedResources:
             raise ContentTooLarge(f"{request.facts.framing.length} octets, {limit} are allowed")
         site = self._sites.get(id(resource))
         if site is None:
-            site = self._sites[id(resource)] = _RouteSite(resource, self._reactor)
+            site = self._sites[id(resource)] = _RouteSite(resource, self._reactor, self._cooperator)
         channel = ResourceChannel(request, site, prepath, postpath, limit)
         request.source = channel
         if request.facts.framing.kind == "none":
@@ -57,8 +60,9 @@ class TwistedResources:
 class _RouteSite(Site):
     """A Site whose resource is found below a route's path; sessions live in it as in any Site."""
 
-    def __init__(self, resource: IResource, reactor: Any) -> None:
+    def __init__(self, resource: IResource, reactor: Any, cooperator: Cooperator) -> None:
         super().__init__(resource, reactor=reactor)
+        self.cooperator = cooperator
         # A Site would start a clock for its own log, which nobody reads here.
         self.logFile = None
 
@@ -70,6 +74,45 @@ class _RouteSite(Site):
         return getChildForRequest(self.resource, request)
 
 
+class _Pulling:
+    """A pull producer (``static.File`` is one), asked again and again while it is not paused.
+
+    Twisted's own ``_PullToPush`` takes the cooperator of the installed reactor, and must be resumed as often as paused.
+    """
+
+    def __init__(self, producer: Any, cooperator: Cooperator, failed: Callable[[Failure], None]) -> None:
+        self._producer = producer
+        self._paused = False
+        self._task = cooperator.cooperate(self._pull())
+        self._task.whenDone().addErrback(lambda failure: None if failure.check(TaskStopped) else failed(failure))
+
+    def _pull(self) -> Iterator[None]:
+        while True:
+            self._producer.resumeProducing()
+            yield
+
+    def pauseProducing(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._task.pause()
+
+    def resumeProducing(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._task.resume()
+
+    def stop(self) -> None:
+        """Asks no more."""
+        try:
+            self._task.stop()
+        except TaskFinished:
+            pass
+
+    def stopProducing(self) -> None:
+        self.stop()
+        self._producer.stopProducing()
+
+
 @implementer(IConsumer)
 class ResourceChannel:
     """What a ``twisted.web.server.Request`` takes for its HTTP channel; gathers its body and frames its answer."""
@@ -77,13 +120,14 @@ class ResourceChannel:
     factory = None
 
     def __init__(
-        self, request: Request, site: Site, prepath: list[bytes], postpath: list[bytes], body_limit: int
+        self, request: Request, site: _RouteSite, prepath: list[bytes], postpath: list[bytes], body_limit: int
     ) -> None:
         self._request = request
         self._body_limit = body_limit
         self._content: Any = BytesIO()
         self._gathered = 0
         self._producer: Any = None
+        self._paused = False
         self._twisted: Any = None
         self._left = -1
         self._over = False
@@ -191,27 +235,34 @@ class ResourceChannel:
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Something will make the answer."""
-        if streaming:
-            self._producer = producer
-        else:
-            self._producer = _PullToPush(producer, self)
-            self._producer.startStreaming()
+        if self._over:
+            producer.stopProducing()
+            return
+        self._producer = producer if streaming else _Pulling(producer, self.site.cooperator, self._producer_failed)
+        if self._paused:
+            self._producer.pauseProducing()
+
+    def _producer_failed(self, failure: Failure) -> None:
+        _log.failure("a producer failed", failure=failure)
+        self._fail(ProxyError(f"a producer failed: {failure.value!r}"))
 
     def unregisterProducer(self) -> None:
         """It made all of it."""
         producer, self._producer = self._producer, None
-        if isinstance(producer, _PullToPush):
-            producer.stopStreaming()
+        if isinstance(producer, _Pulling):
+            producer.stop()
 
     # What the client's side asks of a body's source.
 
     def pause(self) -> None:
         """The client is slow."""
+        self._paused = True
         if self._producer is not None:
             self._producer.pauseProducing()
 
     def resume(self) -> None:
         """The client can take more."""
+        self._paused = False
         if self._producer is not None:
             self._producer.resumeProducing()
 
@@ -223,7 +274,6 @@ class ResourceChannel:
         self._stop_producing()
         if self._twisted is not None:
             from twisted.internet.error import ConnectionLost
-            from twisted.python.failure import Failure
 
             self._twisted.connectionLost(Failure(ConnectionLost(str(error))))
 
