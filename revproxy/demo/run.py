@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     assert isinstance(address, IPv4Address)
     backend_url = f"http://{LOCAL}:{address.port}"
     if not chosen.with_proxy:
-        print(f"demo backend, without a proxy: {backend_url}/", flush=True)
+        # Said in the first turn: from then on signals end it quietly.
+        reactor.callLater(0, print, f"demo backend, without a proxy: {backend_url}/", flush=True)
         reactor.run()
         return
     front = Front(reactor, backend_url, chosen.port)
