@@ -32,7 +32,8 @@ _PAGE = """<!DOCTYPE html>
 <style>:root{{color-scheme:light dark}}
 body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}}
 h1{{font-size:1.5rem}}code{{font-size:.9rem}}p.id{{opacity:.7}}</style></head>
-<body><h1>{status} {title}</h1><p>{text}</p><p class="id">If you report this problem, please quote: <code>{request_id}</code></p></body></html>
+<body><h1>{status} {title}</h1><p>{text}</p>
+<p class="id">If you report this problem, please quote: <code>{request_id}</code></p></body></html>
 """
 
 
