@@ -86,6 +86,8 @@ class Routes(Resource):
         self._raw = _by_first_segment(self.routes, lambda path: path)
         self._normalised = _by_first_segment(self.routes, normalised_path)
         self._deepest = _by_first_segment(self.routes, deepest_path)
+        # A route that is itself written with escapes has other spellings, which may be plain paths.
+        self._all_plain = all(is_plain(route.path) for route in self.routes)
 
     def choose(self, request: Request) -> object:
         """The resource for a request; raises NotFound, MethodNotAllowed, or BadRequest for an ambiguous path."""
@@ -107,7 +109,7 @@ class Routes(Resource):
         if path == b"*":
             path = b"/"
         route = self._find(path, method, self._raw)
-        if not is_plain(path):
+        if not self._all_plain or not is_plain(path):
             self._check(route, self._find(normalised_path(path), method, self._normalised))
             self._check(route, self._find(deepest_path(path), method, self._deepest))
         if isinstance(route, Route):
