@@ -8,6 +8,7 @@ once at most; and an answer is complete for a client only if it was complete at 
 from __future__ import annotations
 
 import attrs
+import h11
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -42,13 +43,8 @@ class ClientScript:
     left: bool = False
 
     def methods(self) -> list[bytes]:
-        """How answers are to be read: one to a head that never was complete can't know its method."""
-        sent = sum(len(planned.octets) for planned in self.planned) - len(self.rest)
-        methods = []
-        for planned in self.planned:
-            methods.append(planned.method if sent >= planned.octets.index(b"\r\n\r\n") + 4 else b"GET")
-            sent -= len(planned.octets)
-        return methods or [b"GET"]
+        """The methods of what was asked."""
+        return [planned.method for planned in self.planned] or [b"GET"]
 
 
 @attrs.define
@@ -108,8 +104,11 @@ class AnyOrder(RuleBasedStateMachine):
         size=st.sampled_from([0, 1, 30, 61, 5000]),
         extra=st.sampled_from([b"", b"", b"", b"Connection: close\r\n", b"Expect: 100-continue\r\n"]),
         version=st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0"]),
+        at_once=st.booleans(),
     )
-    def plan(self, data: st.DataObject, method: bytes, framing: str, size: int, extra: bytes, version: bytes) -> None:
+    def plan(
+        self, data: st.DataObject, method: bytes, framing: str, size: int, extra: bytes, version: bytes, at_once: bool
+    ) -> None:
         client = data.draw(st.sampled_from(self.clients))
         target = b"/%d" % len(self.requests)
         body = (b"%b " % target * size)[:size] if framing != "none" else b""
@@ -126,11 +125,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.requests[target] = planned
         client.planned.append(planned)
         client.rest += octets
+        if at_once:
+            self.send_to(client, 1 << 20)
 
     @precondition(lambda self: any(client.rest for client in self.clients))
     @rule(data=st.data(), size=PIECES)
     def send(self, data: st.DataObject, size: int) -> None:
-        client = data.draw(st.sampled_from([client for client in self.clients if client.rest]))
+        self.send_to(data.draw(st.sampled_from([client for client in self.clients if client.rest])), size)
+
+    def send_to(self, client: ClientScript, size: int) -> None:
         if not client.left and not client.end.sock.shut:
             client.rest = client.rest[client.end.offer(client.rest[:size]) :]
 
@@ -161,8 +164,9 @@ class AnyOrder(RuleBasedStateMachine):
         kind=st.sampled_from(["length", "chunked", "until close", "204", "HTTP/1.0", "close", "garbage"]),
         size=st.sampled_from([0, 1, 40, 3000, 100_000]),
         interim=st.booleans(),
+        at_once=st.booleans(),
     )
-    def answer(self, data: st.DataObject, kind: str, size: int, interim: bool) -> None:
+    def answer(self, data: st.DataObject, kind: str, size: int, interim: bool, at_once: bool) -> None:
         script = data.draw(st.sampled_from(self.connections()))
         asked = read_requests(script.end.received)
         if len(asked) <= len(script.given):
@@ -192,10 +196,12 @@ class AnyOrder(RuleBasedStateMachine):
         if interim:
             octets = b"HTTP/1.1 100 Continue\r\n\r\n" + octets
         if kind == "garbage":
-            octets = b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n" + octets
+            octets = b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n" + octets
         given = Given(body, octets, until_close)
         self.answers[tag] = given
         script.given.append(given)
+        if at_once and not script.end.sock.shut:
+            given.sent = script.end.offer(octets)
 
     @precondition(lambda self: any(s.given and s.given[-1].sent < len(s.given[-1].octets) for s in self.connections()))
     @rule(data=st.data(), size=PIECES)
@@ -258,9 +264,22 @@ class AnyOrder(RuleBasedStateMachine):
                 assert times == 1, f"{self.requests[target]} was sent {times} times"
         for client in self.clients:
             methods = client.methods()
-            for got in read_answers(client.end.received, methods, ended=client.end.ended):
+            for got in self.read(client.end, methods):
                 self.check_answer(got)
         assert len(self.proxy.transactions) == len({t.request_id for t in self.proxy.transactions})
+
+    def read(self, end: End, methods: list[bytes]) -> list[Answer]:
+        """The answers. One to a HEAD whose head was late or broken has a body: its method was never understood."""
+        try:
+            return read_answers(end.received, methods, ended=end.ended)
+        except h11.RemoteProtocolError:
+            for at, method in enumerate(methods):
+                if method == b"HEAD":
+                    try:
+                        return read_answers(end.received, [*methods[:at], b"GET"], ended=end.ended)
+                    except h11.RemoteProtocolError:
+                        continue
+            raise
 
     def check_request(self, asked: Asked) -> None:
         planned = self.requests[asked.target]

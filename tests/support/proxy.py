@@ -33,6 +33,17 @@ LONG = 20_000.0
 """Seconds after which no deadline is left."""
 
 
+class OrderedSweep(Sweep):
+    """Sweeps its members in the order in which they came, so that a test that fails fails again."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, now=clock.seconds)
+        members: dict[Any, None] = {}
+        self._members = members.keys()  # type: ignore[assignment]  # all that is asked of it is to be iterated
+        self.add = lambda member: members.setdefault(member)
+        self.discard = lambda member: members.pop(member, None)
+
+
 @implementer(ILogObserver)
 class LogWatch:
     """Errors and failures that were logged."""
@@ -63,7 +74,7 @@ class Proxy:
         self.clock = Clock()
         self.network = Network(self.clock)
         self.limits = limits or Limits()
-        self.sweep = Sweep(self.clock, now=self.clock.seconds)
+        self.sweep = OrderedSweep(self.clock)
         self.budget = OctetBudget(self.limits.buffered_octets)
         self.transactions: list[Transaction] = []
         self.watch = LogWatch()
