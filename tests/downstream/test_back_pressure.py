@@ -110,6 +110,16 @@ def test_the_whole_process_is_bounded_and_goes_on(make_proxy: MakeProxy) -> None
     assert answer(other).status == 200
 
 
+def test_octets_behind_a_head_that_do_not_fit_cost_the_request_alone(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(limits=Limits(buffered_octets=1000))
+    proxy.budget.take(990)
+    client = proxy.client()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+    assert answer(client, b"POST").status == 503
+    assert proxy.origin.connections == []
+    proxy.budget.give(990)
+
+
 def test_a_full_process_answers_new_requests_503(make_proxy: MakeProxy) -> None:
     proxy = make_proxy(limits=Limits(buffered_octets=100_000))
     proxy.budget.take(100_000)

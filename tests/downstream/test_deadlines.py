@@ -83,8 +83,10 @@ def test_a_body_that_the_server_does_not_take_is_not_the_clients_fault(make_prox
     proxy.origin.room = 1000
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n")
     end = proxy.origin.last
+    client.send(b"x")
+    proxy.advance(1)
     end.reads = False
-    client.send(b"x" * 10000)
+    client.send(b"x" * 9999)
     proxy.advance(100)
     end.reads = True
     proxy.network.settle()

@@ -47,6 +47,19 @@ def test_lingering_reads_only_so_much(make_proxy: MakeProxy) -> None:
     assert client.sock.peer.closed
 
 
+def test_the_last_answer_reaches_a_client_that_did_not_know_it_was_the_last(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(limits=Limits(requests_per_connection=1))
+    client = proxy.client()
+    client.reads = False
+    client.send(GET)
+    proxy.origin.last.send(OK)
+    client.send(GET)
+    client.reads = True
+    proxy.network.settle()
+    assert answer(client).body == b"hi"
+    assert client.ended and not client.was_reset
+
+
 @pytest.mark.parametrize("bad", [b"\x00\x01\x02\x03", b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b" / HTTP/1.1\r\n\r\n"])
 def test_a_refusal_reaches_a_client_that_is_still_sending(make_proxy: MakeProxy, bad: bytes) -> None:
     proxy = make_proxy()

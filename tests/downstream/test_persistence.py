@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from twisted.web.resource import IResource
 
+from revproxy.http.forward import FieldChanges
+from revproxy.resources.base import Route, Routes
+from revproxy.resources.proxy import ProxyResource
 from tests.support.dialogue import GET, OK, answer, answering, answers, running, ways
 from tests.support.fixtures import MakeProxy
+from tests.support.proxy import Proxy
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
@@ -107,3 +112,23 @@ def test_what_still_runs_when_the_time_to_drain_is_over_is_cut(make_proxy: MakeP
     assert client.was_reset
     assert proxy.origin.last.is_over
     assert proxy.transaction.reason == "shutting_down"
+
+
+def test_the_same_fields_on_another_route_are_forwarded_as_that_route_says(make_proxy: MakeProxy) -> None:
+    """What was rendered for one route, or for one answer, must not serve another."""
+
+    def root(proxy: Proxy) -> IResource:
+        hidden = FieldChanges(remove=frozenset({b"x-kept"}))
+        one = ProxyResource(proxy.group, host=b"one.example", response_changes=hidden)
+        return Routes([Route(b"/one", one), Route(b"/", proxy.resource)])
+
+    proxy = make_proxy(root=root)
+    given = b"HTTP/1.1 200 OK\r\nX-Kept: y\r\nDate: Mon, 12 Jan 1970 13:46:40 GMT\r\nContent-Length: 2\r\n\r\nhi"
+    asked = answering(proxy.origin, lambda request: given)
+    client = proxy.client()
+    for target in (b"/one", b"/two", b"/one", b"/two", b"/two", b"/one"):
+        client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+    expected = [b"one.example", b"a", b"one.example", b"a", b"a", b"one.example"]
+    assert [request.get(b"host") for request in asked] == expected
+    kept = [got.get(b"x-kept") for got in answers(client, *[b"GET"] * 6)]
+    assert kept == [None if host == b"one.example" else b"y" for host in expected]

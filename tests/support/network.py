@@ -318,7 +318,8 @@ class Origin:
         """Every connection that was opened to it, in order."""
         self.attempts = 0
         self.mode = "accept"
-        """``accept``, ``refuse`` (at once), ``refuse later``, ``silent`` (never answers), ``accept at once``."""
+        """``accept``, ``accept at once``, ``accept late`` (after a second), ``refuse`` (at once), ``refuse later``, or
+        ``silent`` (never answers)."""
         self.room = ROOM
         self.answer: Callable[[End], None] | None = None
         """Called with a new connection."""
@@ -375,6 +376,8 @@ class MemoryAttempt:
             self._sweep.add(self)
             if origin.mode == "accept":
                 self._network.callLater(0, self._accept, origin)
+            elif origin.mode == "accept late":
+                self._network.callLater(1, self._accept, origin)
             elif origin.mode == "refuse later":
                 self._network.callLater(0, self._fail, ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))
 

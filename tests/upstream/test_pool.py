@@ -9,8 +9,11 @@ from tests.support.dialogue import GET, OK, answer, answering
 from tests.support.fixtures import MakeProxy
 
 
-def test_the_newest_idle_connection_is_used_first(make_proxy: MakeProxy) -> None:
-    proxy = make_proxy()
+@pytest.mark.parametrize("servers", [["http://10.0.0.1"], ["http://10.0.0.1", "http://10.0.0.2"]])
+def test_the_newest_idle_connection_is_used_first(make_proxy: MakeProxy, servers: list[str]) -> None:
+    proxy = make_proxy(servers=servers)
+    for origin in list(proxy.origins.values())[1:]:
+        origin.mode = "refuse"
     clients = [proxy.client() for _ in range(3)]
     for client in clients:
         client.send(GET)

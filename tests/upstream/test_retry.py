@@ -120,7 +120,7 @@ def test_a_write_that_the_kernel_refused_is_repeated_for_any_method(
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-@pytest.mark.parametrize("mode", ["accept", "accept at once"])
+@pytest.mark.parametrize("mode", ["accept", "accept at once", "accept late"])
 @pytest.mark.parametrize("method", [b"POST", b"PUT"])
 def test_a_body_that_comes_while_the_second_connection_opens_arrives_whole(
     make_proxy: MakeProxy, method: bytes, mode: str, framing: str
@@ -145,6 +145,7 @@ def test_a_body_that_comes_while_the_second_connection_opens_arrives_whole(
         proxy.network.turn()
     proxy.network._settling = False
     proxy.network.settle()
+    proxy.advance(1)
     (asked,) = read_requests(proxy.origin.last.received)
     assert asked.complete
     assert asked.body == (body if framing == "length" else body[: 500 * (len(pieces) - 1)])
