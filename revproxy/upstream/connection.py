@@ -45,6 +45,7 @@ class UpstreamConnection:
         "_last_persistent",
         "_parser",
         "_pending",
+        "_seen_queue",
         "deadline",
         "exchange",
         "framing",
@@ -76,6 +77,7 @@ class UpstreamConnection:
         self.persistent = False
         self._decoder: Decoder | None = None
         self._pending = b""
+        self._seen_queue = 0
         self._interim = 0
         stream.user = self
         stream.resume_reading()
@@ -292,6 +294,12 @@ class UpstreamConnection:
 
     def sweep(self, now: float) -> None:
         """Keeps the deadline of whatever is going on."""
+        queued = self.stream.queued
+        if queued != self._seen_queue:
+            self._seen_queue = queued
+            if queued and self.exchange is not None and self._decoder is None:
+                # The server takes the request, if slowly: it is not silent.
+                self.deadline = now + self.pool.answer_timeout
         if now < self.deadline:
             return
         if self.exchange is None:

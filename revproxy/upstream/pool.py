@@ -251,7 +251,7 @@ class Pool:
         """The connection is free: who waits longest gets it, else it is kept."""
         connection.used += 1
         if self._queue:
-            if self._queue[0].needs_fresh:
+            if self._queue[0].needs_fresh or connection.state in self._queue[0].tried:
                 self.discard(connection)
                 return
             exchange = self._next_waiting()
@@ -295,16 +295,24 @@ class Pool:
         # Each is looked at once; whoever could not be placed waits again. A loop, since one that fails at once leads
         # back here, and a thousand may wait.
         self._serving = True
+        unplaced: list[Exchange] = []
         try:
             for _ in range(len(self._queue)):
                 if not any(self._may_open(state) for state in self.states):
                     break
+                since = self._queue[0].queued_at
                 exchange = self._next_waiting()
                 if exchange is None:
                     break
                 self.place(exchange)
+                if self._queue and self._queue[-1] is exchange:
+                    # Only servers that it has tried have room: it keeps its turn and its deadline.
+                    self._queue.pop()
+                    exchange.queued_at = since
+                    unplaced.append(exchange)
         finally:
             self._serving = False
+            self._queue.extendleft(exchange for exchange in reversed(unplaced) if exchange.queued_at >= 0)
 
     def _tick(self, now: float) -> None:
         queue = self._queue
