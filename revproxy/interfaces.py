@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import attrs
+from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.errors import ProxyError
 from revproxy.http.facts import RequestFacts
 from revproxy.http.fields import Fields
@@ -153,3 +156,93 @@ class IUpstream(Interface):
         upgrade: bytes,
     ) -> None:
         """Sends a request, ``head`` without its framing lines and last CRLF, and gives the answer to it."""
+
+
+class Filling(Protocol):
+    """A response that is being stored: the content first, the head that makes it a stored response last.
+
+    A store that fails (a full disk, a lost server) or finds the response too big says so by ``broken``; what was
+    written before can be read on all the same until ``discard``, since clients may be reading it.
+    """
+
+    size: int
+    """Octets written."""
+    broken: bool
+    """Whether ``commit`` will store nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Adds octets; never raises."""
+
+    def read(self, offset: int, most: int) -> bytes:
+        """Up to ``most`` of the octets written, from ``offset``; empty where there are none yet. Raises OSError."""
+
+    def forget(self, offset: int) -> None:
+        """Nobody will read before ``offset`` any more: of a broken filling, those octets need not be kept."""
+
+    def commit(self, head: StoredHead) -> StoredResponse | None:
+        """Stores it, complete, in place of any response with the same key and selecting fields; None if it couldn't."""
+
+    def discard(self) -> None:
+        """Lets go of it. After ``commit`` it only tells that nobody reads from the filling any more."""
+
+
+class IStore(Interface):
+    """Where stored responses are. Nothing here raises for a fault of the store: it finds nothing, stores nothing, says
+    so in the log, and the proxy serves on."""
+
+    name = Attribute("What Cache-Status calls it (str).")
+    largest = Attribute("The content octets (int) that one stored response may have.")
+
+    def find(key: bytes) -> tuple[StoredResponse, ...] | Deferred[tuple[StoredResponse, ...]]:  # noqa: N805
+        """All responses stored under a primary key, the newest first: at once from memory and disk, later from afar."""
+
+    def begin(key: bytes, expected: int) -> Filling:  # noqa: N805
+        """Begins to store a response of ``expected`` content octets (negative: not known)."""
+
+    def freshen(stored: StoredResponse, head: StoredHead) -> StoredResponse:  # noqa: N805
+        """Gives a stored response another head (RFC 9111 §4.3.4) and keeps its content."""
+
+    def remove(stored: StoredResponse) -> None:  # noqa: N805
+        """Forgets one."""
+
+    def invalidate(key: bytes) -> int:  # noqa: N805
+        """Every response under a key must be validated before it is used again (RFC 9111 §4.4); how many those are."""
+
+    def invalidate_groups(origin: bytes, groups: frozenset[bytes]) -> int:  # noqa: N805
+        """The same for the members of an origin's cache groups (RFC 9875)."""
+
+    def purge(selection: Selection) -> int | Deferred[int]:  # noqa: N805
+        """Removes what an operator names; how many responses those were."""
+
+    def usage() -> Usage:
+        """What it holds."""
+
+    def stop() -> None:
+        """Lets go of files and connections; what is stored for longer than the process stays."""
+
+
+@attrs.frozen
+class Selection:
+    """Stored responses that an operator names, by exactly one of these."""
+
+    url: bytes = b""
+    """One URL, all its variants."""
+    prefix: bytes = b""
+    """Every URL that begins with it."""
+    host: bytes = b""
+    """Every URL of a host, whatever its scheme or port."""
+    tag: bytes = b""
+    group: tuple[bytes, bytes] | None = None
+    """An origin and one of its cache groups."""
+    everything: bool = False
+
+
+@attrs.frozen
+class Usage:
+    """What a store holds."""
+
+    responses: int
+    octets: int
+    most_octets: int
+    evicted: int
+    """Responses that had to go for others, since the start."""

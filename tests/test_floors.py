@@ -22,6 +22,7 @@ FLOORS = {
     "wire": 2,
     "interfaces": 2,
     "stores": 3,
+    "certificates": 3,
     "downstream": 3,
     "upstream": 3,
     "resources": 3,
@@ -31,7 +32,7 @@ FLOORS = {
     "cli": 5,
     "demo": 5,
 }
-BESIDE = {("observe", "http")}
+BESIDE = {("observe", "http"), ("interfaces", "caching")}
 """Pairs on one floor of which the first may import the second."""
 PURE = ("http", "caching")
 IMPURE = ("twisted", "zope", "time", "socket", "os", "random", "secrets", "select", "asyncio", "threading", "ssl")
