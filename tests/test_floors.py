@@ -38,8 +38,6 @@ PURE = ("http", "caching")
 IMPURE = ("twisted", "zope", "time", "socket", "os", "random", "secrets", "select", "asyncio", "threading", "ssl")
 BAD_NAMES = ("handler", "manager", "processor", "helper", "util")
 LONGEST = 500
-LONGER = {"downstream/channel.py": 700}
-"""Files that are to be split."""
 
 
 @attrs.frozen
@@ -181,9 +179,4 @@ def test_names_say_what_a_thing_is() -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=shown)
 def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= LONGER.get(shown(path), LONGEST)
-
-
-def test_exceptions_to_the_length_are_needed() -> None:
-    for name in LONGER:
-        assert len((PACKAGE / name).read_text("utf-8").splitlines()) > LONGEST, f"{name} is short enough now"
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST

@@ -1,33 +1,31 @@
 """One HTTP/1.1 connection of a client.
 
 Theory of operation. Octets come in (``octets_received``) and belong to one of four things: a head that is not complete,
-the body of the request in flight, the next request while an answer is in flight (they wait, unparsed, up to 64 KiB,
-then reading pauses), or nothing any more (lingering). A request is given to the tree as soon as its head is complete;
-its body is decoded here and handed to whoever reads it. Answers leave in the order of the requests because the next
-head is parsed only after the answer before it is out of our hands.
+the body of the request in flight (``body.py``), the next request while an answer is in flight (they wait, unparsed, up
+to 64 KiB, then reading pauses), or nothing any more (lingering, ``connection.py``). A request is given to the tree as
+soon as its head is complete; its body is decoded here and handed to whoever reads it. Answers leave in the order of the
+requests because the next head is parsed only after the answer before it is out of our hands.
 
-How it ends. ``answered`` goes on to the next request or closes; ``cut`` ends what must not look complete. Before we
-close a connection on which the client may still be sending, we end our side and read on for a moment (``linger``), or
-the reset that unread octets cause would destroy the answer on its way (RFC 9112 §9.6). A client's FIN ends its
-requests, not the answer in flight; a reset, a failed write, or ``half_close_grace`` seconds without an octet of an
-answer mean that it is gone.
+How a request ends. ``answered`` goes on to the next request or closes; ``cut`` ends what must not look complete. A
+client's FIN ends its requests, not the answer in flight; a reset, a failed write, or ``half_close_grace`` seconds
+without an octet of an answer mean that it is gone.
 
 Deadlines are compared once a second in ``sweep``.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from twisted.logger import Logger
 
+from revproxy.downstream.body import UNPARSED, RequestBody
+from revproxy.downstream.connection import ClientConnection
 from revproxy.downstream.frontend import Frontend
+from revproxy.downstream.pace import AnswerPace
 from revproxy.downstream.request import StreamingRequest, unread_request
 from revproxy.errors import (
     BadRequest,
     ClientGone,
     ClientTooSlow,
-    ContentTooLarge,
     Overloaded,
     ProxyError,
     RequestTimeout,
@@ -36,7 +34,7 @@ from revproxy.errors import (
 from revproxy.http.facts import request_facts
 from revproxy.http.fields import NO_FIELDS
 from revproxy.http.forward import Client, is_within
-from revproxy.http.framing import Decoder, FramingError, RawDecoder, decoder_for
+from revproxy.http.framing import RawDecoder, decoder_for
 from revproxy.http.parse import RequestHead, RequestParser
 from revproxy.http.proxy_protocol import ProxyProtocolError, parse_proxy_header
 from revproxy.http.target import parse_target
@@ -44,155 +42,79 @@ from revproxy.wire.connect import Stream
 
 _log = Logger()
 
-UNPARSED: Final = 64 * 1024
-"""Octets that may wait for their turn before reading pauses."""
-LINGER_TIME: Final = 5.0
-LINGER_OCTETS: Final = 4 * 1024 * 1024
-RATE_GRACE: Final = 10.0
-TURNED_AWAY: Final = 256
-"""Connections over the limit that may linger at once."""
 
-
-class Channel:
+class Channel(ClientConnection):
     """The protocol of one accepted connection."""
 
     __slots__ = (
-        "__weakref__",
-        "_admitted",
         "_awaits_proxy_header",
-        "_body_began",
-        "_body_paused",
-        "_body_paused_at",
-        "_body_paused_for",
-        "_body_progress",
-        "_counted",
-        "_deadline",
-        "_decoder",
         "_drained",
-        "_half_closed",
-        "_held_octets",
         "_in_head",
-        "_last_output",
-        "_lingered",
-        "_lingering",
         "_looping",
+        "_pace",
         "_parser",
-        "_pending",
-        "_seen_queue",
-        "_seen_received",
-        "_seen_sent",
         "_served",
-        "_stalled_since",
-        "client",
-        "frontend",
+        "body",
         "request",
-        "stream",
     )
 
     def __init__(
         self, frontend: Frontend, stream: Stream, client: Client, *, awaits_proxy_header: bool = False
     ) -> None:
+        super().__init__(frontend, stream, client, counted=not client.trusted and not awaits_proxy_header)
         # Per connection.
-        self.frontend = frontend
-        self.stream = stream
-        self.client = client
         limits = frontend.limits
         self._parser = RequestParser(limits.head_size, limits.head_count, limits.target_length)
-        self._counted = not client.trusted and not awaits_proxy_header
-        self._admitted = False
         self._awaits_proxy_header = awaits_proxy_header
         self._served = 0
-        self._pending = b""
-        self._held_octets = 0
-        self._deadline = frontend.now() + limits.head_timeout
         self._in_head = False
-        self._half_closed = False
-        self._lingering = False
-        self._lingered = 0
         self._looping = False
         # Per request.
         self.request: StreamingRequest | None = None
-        self._decoder: Decoder | None = None
-        self._body_began = 0.0
-        self._body_paused = False
-        self._body_paused_at = 0.0
-        self._body_paused_for = 0.0
-        self._body_progress = 0.0
-        self._seen_received = 0
-        self._seen_sent = 0
+        """The one in flight."""
+        self.body: RequestBody | None = None
+        """What is still to come of its body."""
         self._drained = True
-        self._last_output = 0.0
-        self._seen_queue = 0
-        self._stalled_since = 0.0
+        self._pace = AnswerPace()
 
     def begin(self) -> None:
         """Starts to serve, if there is room for one more connection."""
-        frontend = self.frontend
         self.stream.user = self
-        if not frontend.admission.enter(self.client.peer, counted=self._counted):
-            self._turn_away()
-            return
-        self._admitted = True
-        frontend.channels.add(self)
-        frontend.sweep.add(self)
-        self.stream.resume_reading()
-
-    def _turn_away(self) -> None:
-        """RFC 9110 §15.6.4, as cheaply as it can be said. A few such connections linger, so that the answer arrives
-        though the client's request was never read; in a flood they are just closed."""
-        self.stream.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
-            b"Connection: close\r\nCache-Control: no-store\r\n%b\r\n" % self.frontend.dates.line()
-        )
-        frontend = self.frontend
-        if frontend.admission.turning_away < TURNED_AWAY:
-            frontend.admission.turning_away += 1
-            frontend.channels.add(self)
-            frontend.sweep.add(self)
-            self._linger(True)
-        else:
-            self.stream.close()
+        if self.enter():
+            self.stream.resume_reading()
 
     # What the stream tells.
 
     def octets_received(self, data: bytes) -> None:
         """Octets came from the client."""
-        if self._decoder is not None:
-            request = self.request
-            if request is not None and request.sink is not None:
-                self._feed_body(request, data)
-            else:
-                self._keep(data)
+        if self.body is not None:
+            self.body.octets_received(data)
         elif self.request is not None:
-            self._keep(data)
-        elif self._lingering:
-            self._lingered += len(data)
-            if self._lingered > LINGER_OCTETS:
-                self._close()
+            self.keep(data)
+        elif self.lingering:
+            self.drop(data)
         else:
-            if self._pending:
-                data = self._pending + data
-                self._set_pending(b"")
+            if self.pending:
+                data = self.pending + data
+                self.set_pending(b"")
             self._read_heads(data)
 
     def input_ended(self) -> None:
         """The client sends nothing more."""
-        self._half_closed = True
+        self.half_closed = True
         request = self.request
         if request is None:
-            self._close()
-        elif request.tunnel:
-            self._end_tunnel_input(request)
-        elif self._decoder is not None and request.sink is not None:
-            self._abandon(request, BadRequest("the client closed in the middle of its request's body"))
-        else:
+            self.close()
+        elif self.body is not None and request.sink is not None:
+            self.body.input_ended()
+        elif not request.tunnel:
             # Perhaps its body is incomplete: that shows when somebody reads it.
-            self._last_output = self.frontend.now()
+            self._pace.moved(request.transaction.sent, self.frontend.now())
 
     def stream_lost(self, error: Exception) -> None:
         """The connection is gone."""
         request = self.request
-        self._forget()
+        self.forget()
         if request is not None:
             reason = ClientTooSlow(str(error)) if isinstance(error, BufferError) else ClientGone(str(error))
             self._end_early(request, reason)
@@ -200,8 +122,7 @@ class Channel:
     def output_blocked(self) -> None:
         """The client takes its answer more slowly than it is made."""
         self._drained = False
-        self._seen_queue = self.stream.queued
-        self._stalled_since = self.frontend.now()
+        self._pace.blocked(self.stream.queued, self.frontend.now())
         request = self.request
         if request is not None and request.source is not None and not request.finished:
             request.source.pause()
@@ -213,9 +134,9 @@ class Channel:
         if request is None:
             return
         if request.finished and not request.tunnel:
-            self._complete(request)
+            self.complete(request)
         elif request.source is not None:
-            self._last_output = self.frontend.now()
+            self._pace.moved(request.transaction.sent, self.frontend.now())
             request.source.resume()
 
     # Heads.
@@ -242,27 +163,27 @@ class Channel:
             consumed = parser.consumed
             data = data[consumed:] if consumed < len(data) else b""
             self._begin_request(head, data)
-            if self.request is not None or self._lingering or self.stream.closed:
+            if self.request is not None or self.lingering or self.stream.closed:
                 self._looping = False
                 return
             # The answer is out already, and with it everything that belonged to this request.
-            if self._pending:
-                data = self._pending
-                self._set_pending(b"")
+            if self.pending:
+                data = self.pending
+                self.set_pending(b"")
             else:
                 data = b""
         self._looping = False
         self._await_next()
 
     def _await_rest(self, data: bytes) -> None:
-        if self._half_closed or self.frontend.draining:
-            self._close()
+        if self.half_closed or self.frontend.draining:
+            self.close()
             return
         if not self._in_head:
             self._in_head = True
             if self._served:
-                self._deadline = self.frontend.now() + self.frontend.limits.head_timeout
-        if not self._set_pending(data):
+                self.deadline = self.frontend.now() + self.frontend.limits.head_timeout
+        if not self.set_pending(data):
             self._refuse(Overloaded("no room for a head's octets"))
             return
         if not self.stream.is_reading:
@@ -270,10 +191,10 @@ class Channel:
 
     def _await_next(self) -> None:
         frontend = self.frontend
-        if self._half_closed or frontend.draining:
-            self._close()
+        if self.half_closed or frontend.draining:
+            self.close()
             return
-        self._deadline = frontend.now() + frontend.limits.idle_timeout
+        self.deadline = frontend.now() + frontend.limits.idle_timeout
         if not self.stream.is_reading:
             self.stream.resume_reading()
 
@@ -281,15 +202,16 @@ class Channel:
         frontend = self.frontend
         self._served += 1
         self._in_head = False
-        self._seen_sent = self._seen_received = 0
         try:
             facts = request_facts(head)
         except ProxyError as error:
-            self._set_pending(rest)
+            self.set_pending(rest)
             self._refuse(error, head)
             return
         request = StreamingRequest(self, head, facts)
         self.request = request
+        if self.half_closed:
+            self._pace.moved(0, frontend.now())
         framing = facts.framing
         if framing.kind != "none":
             limits = frontend.limits
@@ -297,12 +219,9 @@ class Channel:
             if decoder.done:
                 request.is_body_complete = True
             else:
-                self._decoder = decoder
-                self._body_began = self._body_progress = frontend.now()
-                self._body_paused_for = 0.0
-                self._body_paused = False
+                self.body = RequestBody(self, request, decoder)
         if rest:
-            self._keep(rest)
+            self.keep(rest)
             if request.over:
                 return
         try:
@@ -354,14 +273,8 @@ class Channel:
         if parsed.source is not None:
             peer = parsed.source
             trusted = is_within(peer, self.frontend.trusted)
-            counted = not trusted
-            admission = self.frontend.admission
-            admission.leave(self.client.peer, counted=self._counted)
-            self._counted = counted
-            self.client = Client(peer, trusted=trusted, scheme=self.client.scheme, port=parsed.port or self.client.port)
-            self._admitted = admission.enter(peer, counted=counted)
-            if not self._admitted:
-                admission.turning_away += 1
+            port = parsed.port or self.client.port
+            if not self.enter_as(Client(peer, trusted=trusted, scheme=self.client.scheme, port=port)):
                 self._refuse(Overloaded("too many connections from this address"))
                 return None
         return data[parsed.consumed :]
@@ -372,95 +285,39 @@ class Channel:
         """The request's body has found a reader."""
         if request is not self.request or request.sink is None:
             return
-        if self._decoder is None:
-            if not request.tunnel:
-                request.sink.body_ended(NO_FIELDS)
-            return
-        if self._pending:
-            data = self._pending
-            self._set_pending(b"")
-            self._feed_body(request, data)
-        if self._decoder is None or request.over:
-            return
-        if self._half_closed:
-            if request.tunnel:
-                self._end_tunnel_input(request)
-            else:
-                self._abandon(request, BadRequest("the client closed in the middle of its request's body"))
-            return
-        self._body_began = self._body_progress = self.frontend.now()
-        if self._decoder is not None and not self._body_paused and not self.stream.is_reading:
-            self.stream.resume_reading()
-
-    def _feed_body(self, request: StreamingRequest, data: bytes) -> None:
-        decoder = self._decoder
-        sink = request.sink
-        if decoder is None or sink is None:
-            self._keep(data)
-            return
-        try:
-            body, rest = decoder.feed(data)
-        except FramingError as mistake:
-            self._abandon(request, BadRequest(str(mistake)))
-            return
-        if body:
-            transaction = request.transaction
-            transaction.received += len(body)
-            if request.tunnel:
-                sink.body_received(body)
-                return
-            if transaction.received > request.body_limit:
-                self._abandon(request, ContentTooLarge(f"more than {request.body_limit} octets"))
-                return
-        if decoder.done:
-            self._decoder = None
-            request.is_body_complete = True
-            if rest:
-                self._keep(rest)
-            if self._body_paused:
-                self._body_paused = False
-                if not self.stream.is_reading and len(self._pending) < UNPARSED:
-                    self.stream.resume_reading()
-            if body:
-                sink.body_received(body)
-            sink.body_ended(decoder.trailers)
-        elif body:
-            sink.body_received(body)
+        if self.body is not None:
+            self.body.reader_found()
+        elif not request.tunnel:
+            request.sink.body_ended(NO_FIELDS)
 
     def pause_body(self, request: StreamingRequest) -> None:
         """The body's reader has enough for now."""
-        if request is self.request and self._decoder is not None and not self._body_paused:
-            self._body_paused = True
-            self._body_paused_at = self.frontend.now()
-            self.stream.pause_reading()
+        if request is self.request and self.body is not None:
+            self.body.pause()
 
     def resume_body(self, request: StreamingRequest) -> None:
         """The body's reader can take more."""
-        if request is self.request and self._body_paused:
-            self._body_paused = False
-            now = self.frontend.now()
-            self._body_paused_for += now - self._body_paused_at
-            self._body_progress = now
-            self.stream.resume_reading()
+        if request is self.request and self.body is not None:
+            self.body.resume()
+
+    def keep(self, data: bytes) -> None:
+        """Octets came before somebody can do anything with them."""
+        if not self.set_pending(self.pending + data if self.pending else data):
+            request = self.request
+            if request is not None:
+                self.abandon(request, Overloaded("the process holds too many octets"))
+            return
+        if len(self.pending) >= UNPARSED:
+            self.stream.pause_reading()
 
     def open_tunnel(self, request: StreamingRequest) -> None:
         """The answer was 101: from here on octets have no meaning to us."""
-        self._decoder = RawDecoder()
-        self._last_output = self.frontend.now()
-
-    def _end_tunnel_input(self, request: StreamingRequest) -> None:
-        if request.sink is None:
-            return
-        self._decoder = None
-        request.is_body_complete = True
-        request.sink.body_ended(NO_FIELDS)
-        if request.finished:
-            self._complete(request)
+        self.body = RequestBody(self, request, RawDecoder())
 
     def tunnel_ended(self, request: StreamingRequest) -> None:
         """The other side of a tunnel ended its octets."""
-        if self._decoder is None:
-            self._complete(request)
+        if self.body is None:
+            self.complete(request)
         else:
             self.stream.end_output()
 
@@ -471,7 +328,7 @@ class Channel:
         return (
             not self.frontend.draining
             and self._served < self.frontend.limits.requests_per_connection
-            and (not self._half_closed or bool(self._pending))
+            and (not self.half_closed or bool(self.pending))
         )
 
     def answered(self, request: StreamingRequest) -> None:
@@ -479,30 +336,30 @@ class Channel:
         if request is not self.request:
             return
         if self._drained and not self.stream.closed:
-            self._complete(request)
+            self.complete(request)
 
-    def _complete(self, request: StreamingRequest) -> None:
+    def complete(self, request: StreamingRequest) -> None:
         self._record(request)
         self.request = None
-        sink, unread = request.sink, self._decoder is not None
+        sink, unread = request.sink, self.body is not None
         # The exchange refers to the request as well: without this, every request would wait for the collector.
         request.source = request.sink = None
-        self._decoder = None
+        self.body = None
         if unread and sink is not None:
             # The answer came before the request was complete: nobody will read the rest.
             sink.body_failed(ClientGone("answered before the body was complete"))
         if request.tunnel:
-            self._close()
+            self.close()
             return
         if request.closing or unread:
             # A client that did not ask for the end may have sent more already.
-            self._linger(unread or not request.is_body_complete or bool(self._pending) or request.facts.persistent)
+            self.linger(unread or not request.is_body_complete or bool(self.pending) or request.facts.persistent)
             return
         if self._looping:
             return
-        if self._pending:
-            data = self._pending
-            self._set_pending(b"")
+        if self.pending:
+            data = self.pending
+            self.set_pending(b"")
             if not self.stream.is_reading:
                 self.stream.resume_reading()
             self._read_heads(data)
@@ -515,16 +372,16 @@ class Channel:
             return
         self._record(request)
         self.request = None
-        self._decoder = None
+        self.body = None
         # A length or chunks show by themselves that something is missing, so that what is on its way may still arrive;
         # a body that ends with the connection needs the reset.
         if request.is_self_delimited and not self.stream.closed:
-            self._linger(True)
+            self.linger(True)
         else:
             self.stream.abort()
-            self._forget()
+            self.forget()
 
-    def _abandon(self, request: StreamingRequest, error: ProxyError) -> None:
+    def abandon(self, request: StreamingRequest, error: ProxyError) -> None:
         """The request itself turned out to be bad while it was being served."""
         if request.sink is not None:
             request.sink.body_failed(error)
@@ -556,64 +413,11 @@ class Channel:
         transaction.total_time = self.frontend.now() - transaction.begun
         self.frontend.record(transaction)
 
-    def _linger(self, needed: bool) -> None:
-        """Closes; where the client may still be sending, only after it had time to take the answer (RFC 9112 §9.6)."""
-        if self.stream.closed:
-            self._forget()
-            return
-        self._set_pending(b"")
-        if self._half_closed or not needed:
-            self._close()
-            return
-        self._lingering = True
-        self._deadline = self.frontend.now() + LINGER_TIME
-        self.stream.end_output()
-        self.stream.resume_reading()
-
-    def _close(self) -> None:
-        self.stream.close()
-        if self.stream.closed:
-            self._forget()
-        else:
-            # Something is still to be sent: the sweep watches over it.
-            self._lingering = True
-            self._deadline = self.frontend.now() + self.frontend.limits.send_timeout
-
-    def _forget(self) -> None:
-        frontend = self.frontend
-        if self in frontend.channels:
-            frontend.channels.discard(self)
-            frontend.sweep.discard(self)
-            if self._admitted:
-                frontend.admission.leave(self.client.peer, counted=self._counted)
-            else:
-                frontend.admission.turning_away -= 1
-        self._set_pending(b"")
+    def forget(self) -> None:
+        """The connection is over."""
+        super().forget()
         self.request = None
-        self._decoder = None
-
-    # Octets that wait.
-
-    def _keep(self, data: bytes) -> None:
-        if not self._set_pending(self._pending + data if self._pending else data):
-            request = self.request
-            if request is not None:
-                self._abandon(request, Overloaded("the process holds too many octets"))
-            return
-        if len(self._pending) >= UNPARSED:
-            self.stream.pause_reading()
-
-    def _set_pending(self, data: bytes) -> bool:
-        """Keeps octets for later, instead of those kept before; False when the process has no room for them."""
-        change = len(data) - self._held_octets
-        if change > 0:
-            if not self.frontend.budget.take(change):
-                return False
-        elif change:
-            self.frontend.budget.give(-change)
-        self._held_octets = len(data)
-        self._pending = data
-        return True
+        self.body = None
 
     # Time.
 
@@ -621,60 +425,34 @@ class Channel:
         """Compares every deadline with ``now``."""
         stream = self.stream
         if stream.closed:
-            self._forget()
+            self.forget()
             return
         request = self.request
         if request is None:
-            if self._lingering:
-                if now >= self._deadline or (stream.input_at_end and not stream.queued):
-                    stream.abort() if stream.queued else stream.close()
-                    self._forget()
-            elif now >= self._deadline:
-                if self._pending:
+            if self.lingering:
+                self.sweep_lingering(now)
+            elif now >= self.deadline:
+                if self.pending:
                     self._refuse(RequestTimeout("the head did not come in time"))
                 else:
-                    self._close()
+                    self.close()
             return
-        if stream.queued:
-            if stream.queued != self._seen_queue:
-                self._seen_queue = stream.queued
-                self._stalled_since = now
-            elif now - self._stalled_since >= self.frontend.limits.send_timeout:
-                self._lose(request, ClientTooSlow("it took nothing of its answer for too long"))
-                return
-        if self._decoder is not None and not request.tunnel and not self._body_paused and request.sink is not None:
-            mistake = self._body_delay(request, now)
-            if mistake:
-                self._abandon(request, RequestTimeout(mistake))
-                return
-        if self._half_closed and not request.tunnel:
-            if request.transaction.sent != self._seen_sent or stream.queued:
-                # While octets wait for it, send_timeout says how long it may take.
-                self._seen_sent = request.transaction.sent
-                self._last_output = now
-            if now - self._last_output >= self.frontend.limits.half_close_grace:
+        limits = self.frontend.limits
+        if stream.queued and self._pace.is_stuck(stream.queued, now, limits.send_timeout):
+            self._lose(request, ClientTooSlow("it took nothing of its answer for too long"))
+            return
+        mistake = self.body.delay(now, limits) if self.body is not None else ""
+        if mistake:
+            self.abandon(request, RequestTimeout(mistake))
+            return
+        if self.half_closed and not request.tunnel:
+            # While octets wait for it, send_timeout says how long it may take.
+            if self._pace.is_silent(request.transaction.sent, stream.queued, now, limits.half_close_grace):
                 self._lose(request, ClientGone("it closed its sending side and no answer came in time"))
                 return
             self._check_peer(request)
         elif not stream.is_reading:
             self._check_peer(request)
-
-    def _body_delay(self, request: StreamingRequest, now: float) -> str:
-        """What is wrong with the pace of a body that is being read; empty for nothing."""
-        limits = self.frontend.limits
-        received = request.transaction.received
-        if received != self._seen_received:
-            self._seen_received = received
-            self._body_progress = now
-        elif not request.invited:
-            # It waits for 100 (Continue), and whoever is to say so has a deadline of its own.
-            self._body_began = self._body_progress = now
-        elif now - self._body_progress >= limits.body_timeout:
-            return "no octet of the body came for too long"
-        spent = now - self._body_began - self._body_paused_for - RATE_GRACE
-        if spent > 0 and received < spent * limits.body_rate:
-            return "the body comes too slowly"
-        return ""
 
     def _check_peer(self, request: StreamingRequest) -> None:
         if self.stream.is_peer_gone(half_close_counts=False):
@@ -682,13 +460,13 @@ class Channel:
 
     def _lose(self, request: StreamingRequest, error: ProxyError) -> None:
         self.stream.abort()
-        self._forget()
+        self.forget()
         self._end_early(request, error)
 
     def drain(self) -> None:
         """The proxy is stopping: a connection that waits for a request is closed now, others after their answer."""
-        if self.request is None and not self._lingering:
-            self._close()
+        if self.request is None and not self.lingering:
+            self.close()
 
     def stop(self) -> None:
         """The time to drain is over."""
@@ -697,4 +475,4 @@ class Channel:
             self._lose(request, ShuttingDown("the time to drain was over"))
         else:
             self.stream.abort()
-            self._forget()
+            self.forget()

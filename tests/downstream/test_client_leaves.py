@@ -214,3 +214,17 @@ def test_a_whole_answer_that_cannot_be_written_is_logged_as_such(make_proxy: Mak
     proxy.origin.last.send(OK)
     assert [transaction.reason for transaction in proxy.transactions] == ["client_gone"]
     assert proxy.origin.received.count(b"GET /") == 1
+
+
+def test_a_pipelined_request_before_a_fin_has_a_grace_of_its_own(make_proxy: MakeProxy) -> None:
+    """It does not inherit the silence of the answer before it."""
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET + GET)
+    client.fin()
+    proxy.advance(9)
+    proxy.origin.last.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    proxy.advance(5)
+    proxy.origin.last.send(OK)
+    assert client.received.count(b"200 OK") == 2
+    assert client.ended and not client.was_reset
