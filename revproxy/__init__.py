@@ -14,6 +14,7 @@ from revproxy._version import VERSION as __version__  # noqa: N811  # the name t
 
 if TYPE_CHECKING:
     from revproxy.config.model import (
+        HSTS,
         AccessLog,
         Config,
         HeaderChanges,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
         Listener,
         Server,
         Site,
+        SiteTLS,
+        TLSOptions,
         UpstreamOptions,
     )
     from revproxy.resources.base import Route, Routes
@@ -35,12 +38,25 @@ _HOMES = {
     "VirtualHosts": "revproxy.resources.vhost",
     "upstream_to": "revproxy.service.embed",
     **dict.fromkeys(
-        ("AccessLog", "Config", "HeaderChanges", "Limits", "Listener", "Server", "Site", "UpstreamOptions"),
+        (
+            "AccessLog",
+            "Config",
+            "HSTS",
+            "HeaderChanges",
+            "Limits",
+            "Listener",
+            "Server",
+            "Site",
+            "SiteTLS",
+            "TLSOptions",
+            "UpstreamOptions",
+        ),
         "revproxy.config.model",
     ),
 }
 
 __all__ = [
+    "HSTS",
     "AccessLog",
     "Config",
     "HeaderChanges",
@@ -51,6 +67,8 @@ __all__ = [
     "Routes",
     "Server",
     "Site",
+    "SiteTLS",
+    "TLSOptions",
     "UpstreamOptions",
     "VirtualHosts",
     "__version__",

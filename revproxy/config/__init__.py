@@ -1,6 +1,7 @@
 """The configuration: what an operator says, as frozen values that can be read from TOML or built in Python."""
 
 from revproxy.config.model import (
+    HSTS,
     AccessLog,
     Config,
     HeaderChanges,
@@ -9,10 +10,13 @@ from revproxy.config.model import (
     Route,
     Server,
     Site,
+    SiteTLS,
+    TLSOptions,
     UpstreamOptions,
 )
 
 __all__ = [
+    "HSTS",
     "AccessLog",
     "Config",
     "HeaderChanges",
@@ -21,5 +25,7 @@ __all__ = [
     "Route",
     "Server",
     "Site",
+    "SiteTLS",
+    "TLSOptions",
     "UpstreamOptions",
 ]

@@ -21,7 +21,7 @@ import attrs
 from revproxy.config.hosts import tidy_patterns
 
 Network = IPv4Network | IPv6Network
-Unit = Literal["duration", "size", "rate", "count", "text", "flag", "path", "network", "target"]
+Unit = Literal["duration", "size", "rate", "count", "text", "flag", "path", "network", "target", "redirect"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -42,6 +42,8 @@ def setting(
     most: float | None = None,
     one_of: str = "",
     keyed: str = "",
+    short: str = "",
+    alone: bool = False,
     converter: Any = None,
 ) -> Any:
     """An optional attribute of the configuration, with what the documentation says of it.
@@ -49,7 +51,8 @@ def setting(
     ``key`` is its name in TOML where that is another one ("site" for ``sites``). ``least`` and ``most``
     bound a number (in its unit) or, for several values, how many there must be. Of the attributes that share
     a word in ``one_of`` exactly one is written. ``keyed`` says that the tables have names in TOML
-    ([upstream.NAME]), and which attribute holds the name.
+    ([upstream.NAME]), and which attribute holds the name. ``short``: a plain string stands for a table in
+    which only this attribute is set. ``alone``: a single value may stand without its list.
     """
     metadata = {
         "help": help,
@@ -61,9 +64,11 @@ def setting(
         "most": most,
         "one_of": one_of,
         "keyed": keyed,
+        "short": short,
+        "alone": alone,
     }
     if converter is None and isinstance(default, tuple):
-        converter = as_tuple
+        converter = alone_as_tuple if alone else as_tuple
     return attrs.field(default=default, converter=converter, metadata=metadata)
 
 
@@ -95,6 +100,21 @@ def as_tuple(value: object) -> object:
     return tuple(value.items()) if isinstance(value, dict) else value
 
 
+def alone_as_tuple(value: object) -> object:
+    """As ``as_tuple``; a string stands for a tuple of one."""
+    return (value,) if isinstance(value, str) else as_tuple(value)
+
+
+def redirect_status(value: object) -> object:
+    """``true`` as 308 (Permanent Redirect, which keeps the method), ``false`` as 0."""
+    if isinstance(value, bool):
+        return 308 if value else 0
+    return value
+
+
+_REDIRECT = "Answer requests in clear text with a redirect to https: true (308), 308 or 301."
+
+
 def _log_path(value: object) -> object:
     return None if value == "off" else value
 
@@ -113,6 +133,8 @@ class Listener:
     """An address on which clients are accepted."""
 
     address: str = required('":8080", "127.0.0.1:8080", "[::1]:8080" or "unix:/run/revproxy.sock".')
+    tls: bool = setting(False, "Speak TLS here, with the certificates of [tls].", unit="flag")
+    redirect_to_https: int = setting(0, _REDIRECT, unit="redirect", converter=redirect_status)
     proxy_protocol_from: tuple[Network, ...] = setting(
         (), "Peers that must begin a connection with a PROXY protocol header (v1 or v2).", unit="network"
     )
@@ -160,6 +182,43 @@ class Route:
 
 
 @attrs.frozen(kw_only=True)
+class HSTS:
+    """Strict-Transport-Security (RFC 6797), sent with every answer over TLS."""
+
+    max_age: float = setting(
+        2 * YEAR, "How long browsers use https alone for this site.", unit="duration", least=0, most=10 * YEAR
+    )
+    include_subdomains: bool = setting(False, "All names below the site's as well.", unit="flag")
+    preload: bool = setting(False, "Agree to the lists that browsers are delivered with.", unit="flag")
+
+
+@attrs.frozen(kw_only=True)
+class SiteTLS:
+    """What one site asks of connections over TLS."""
+
+    client_certificates: str = setting(
+        "off",
+        "Whether clients must, may or need not show a certificate of client_ca.",
+        choices=("off", "optional", "required"),
+    )
+    client_ca: str | None = setting(
+        None, "PEM file of the authorities that clients' certificates are from.", unit="path"
+    )
+    client_crl: str | None = setting(
+        None, "PEM file of their revocation lists, one for each authority of a chain.", unit="path"
+    )
+    client_subject: str | None = setting(
+        None, 'Field that tells the backend the verified subject, such as "X-SSL-Client-S-DN"; not set: none.'
+    )
+    profile: str | None = setting(
+        None, "Versions and ciphers of this site (not set: tls.profile).", choices=("intermediate", "modern")
+    )
+    hsts: HSTS | None = setting(
+        None, 'Strict-Transport-Security: a duration ("730d") or a table; not set: none.', short="max_age"
+    )
+
+
+@attrs.frozen(kw_only=True)
 class Site:
     """The routes of one or more host names."""
 
@@ -170,6 +229,8 @@ class Site:
         converter=tidy_patterns,
     )
     routes: tuple[Route, ...] = setting((), "The routes; the longest matching path wins.", key="route", least=1)
+    redirect_to_https: int = setting(0, _REDIRECT, unit="redirect", converter=redirect_status)
+    tls: SiteTLS = setting(SiteTLS(), "What this site asks of connections over TLS.")
 
 
 @attrs.frozen(kw_only=True)
@@ -317,6 +378,44 @@ class Limits:
 
 
 @attrs.frozen(kw_only=True)
+class TLSOptions:
+    """Certificates, and how TLS is spoken on the listeners that have ``tls = true``."""
+
+    certificates: tuple[str, ...] = setting(
+        (),
+        "PEM files, or folders of them; each certificate serves the names that are in it. Read again when they change.",
+        unit="path",
+        alone=True,
+    )
+    profile: str = setting(
+        "intermediate",
+        "Versions and ciphers, as Mozilla's guideline of that name says.",
+        choices=("intermediate", "modern"),
+    )
+    default: str | None = setting(
+        None, "Name whose certificate clients get that ask for none (not set: the first site's)."
+    )
+    unknown_name: str = setting(
+        "default", "What clients get that ask for a name of no certificate.", choices=("default", "refuse")
+    )
+    internal: bool = setting(
+        False, "Issue certificates from a local root, for names that no certificate file is for.", unit="flag"
+    )
+    misdirected: bool = setting(
+        False, "Answer 421 where Host is another name than the one that TLS was asked for.", unit="flag"
+    )
+    ocsp_stapling: bool = setting(
+        True, "Send the responder's answer with certificates that name one.", unit="flag"
+    )
+    state: str | None = setting(
+        None,
+        "Folder for what is made here, such as the local root (not set: $STATE_DIRECTORY, or revproxy in the user's"
+        " state folder).",
+        unit="path",
+    )
+
+
+@attrs.frozen(kw_only=True)
 class AccessLog:
     """Where a line about every request goes."""
 
@@ -338,5 +437,6 @@ class Config:
     trusted_proxies: tuple[Network, ...] = setting(
         (), "Networks whose X-Forwarded-*, Forwarded and X-Request-ID are believed.", unit="network"
     )
+    tls: TLSOptions = setting(TLSOptions(), "TLS.")
     limits: Limits = setting(Limits(), "Limits.")
     access_log: AccessLog = setting(AccessLog(), "The access log.")

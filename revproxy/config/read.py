@@ -17,11 +17,16 @@ from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config
 from revproxy.config.shape import Setting, settings
 from revproxy.config.suggest import did_you_mean, nearest
-from revproxy.config.units import parse_duration, parse_network, parse_size
+from revproxy.config.units import parse_duration, parse_network, parse_redirect, parse_size
 
 _UNUSABLE = object()
 _KINDS = ((str, "text"), (int, "a whole number"), (float, "a fraction"), (list, "a list"), (dict, "a table"))
-_PARSERS: dict[str, Any] = {"duration": parse_duration, "size": parse_size, "network": parse_network}
+_PARSERS: dict[str, Any] = {
+    "duration": parse_duration,
+    "size": parse_size,
+    "network": parse_network,
+    "redirect": parse_redirect,
+}
 
 
 @attrs.frozen
@@ -123,6 +128,8 @@ class _Reader:
             return self.named_tables(setting, value, path)
         if not setting.several:
             return self.one(setting, value, path)
+        if setting.alone and isinstance(value, str):
+            value = [value]
         if not isinstance(value, list):
             if setting.table is not None and isinstance(value, dict):
                 return self.refuse(path, f"several can be there: write [[{'.'.join(_names(path))}]], in two brackets")
@@ -186,7 +193,7 @@ class _Reader:
         if isinstance(value, dict):
             return self.table(setting.table, value, path)
         if setting.short and isinstance(value, str):
-            return setting.table(**{setting.short: value})
+            return self.table(setting.table, {setting.short: value}, path)
         expected = "text in quotes or a table" if setting.short else "a table"
         return self.refuse(path, f"{expected} is expected, not {_kind(value)}")
 

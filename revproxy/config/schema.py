@@ -51,6 +51,8 @@ def _setting(setting: Setting, definitions: dict[str, Any]) -> dict[str, Any]:
         made = {"type": "array", "items": one}
         if setting.least is not None:
             made["minItems"] = int(setting.least)
+        if setting.alone:
+            made = {"anyOf": [one, made]}
     else:
         made = one
     described = {"description": _description(setting), **made}
@@ -79,6 +81,8 @@ def _one(setting: Setting, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", **_bounds(setting)}]}
     if setting.kind in ("count", "rate"):
         return {"type": "integer", **_bounds(setting)}
+    if setting.kind == "redirect":
+        return {"enum": [True, False, 301, 308]}
     if setting.kind == "flag":
         return {"type": "boolean"}
     if setting.kind == "fields":

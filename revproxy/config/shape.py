@@ -9,7 +9,9 @@ import attrs
 
 from revproxy.config.model import YEAR, Network
 
-Kind = Literal["text", "flag", "duration", "size", "rate", "count", "network", "path", "fields", "resource", "table"]
+Kind = Literal[
+    "text", "flag", "duration", "size", "rate", "count", "network", "path", "fields", "resource", "redirect", "table"
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +38,8 @@ class Setting:
     """For named tables, the attribute of the table that holds the name."""
     short: str
     """The attribute that a plain string sets where a table could stand."""
+    alone: bool
+    """Whether a single value may stand without its list."""
     table: type[Any] | None
     """The class of the table, or of each of them."""
 
@@ -99,6 +103,7 @@ def _setting(attribute: attrs.Attribute[Any], hint: Any) -> Setting:
         one_of=metadata.get("one_of", ""),
         keyed=metadata.get("keyed", ""),
         short=metadata.get("short", ""),
+        alone=metadata.get("alone", False),
         table=hint if kind == "table" else None,
     )
 
@@ -109,7 +114,7 @@ def _kind(hint: Any, unit: str) -> Kind:
     if hint is float:
         return "duration"
     if hint is int:
-        return "size" if unit == "size" else "rate" if unit == "rate" else "count"
+        return "size" if unit == "size" else "rate" if unit == "rate" else "redirect" if unit == "redirect" else "count"
     if hint is str:
         return "path" if unit == "path" else "text"
     if hint == Network:

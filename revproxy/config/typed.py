@@ -12,7 +12,7 @@ from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config, Network
 from revproxy.config.shape import Setting, settings
 from revproxy.config.suggest import did_you_mean
-from revproxy.config.units import format_duration, format_size
+from revproxy.config.units import REDIRECTS, format_duration, format_size
 
 _SPEAKABLE = 10**30
 """Python refuses to spell integers of thousands of digits; nobody would read them either."""
@@ -27,6 +27,7 @@ _WORDS = {
     "count": "a whole number",
     "network": "an IPv4Network or IPv6Network",
     "fields": "a tuple of pairs of str",
+    "redirect": "True, False, 301 or 308",
 }
 
 
@@ -96,6 +97,8 @@ def _fits(setting: Setting, value: Any) -> bool:
         return isinstance(value, tuple) and all(_is_pair(pair) for pair in value)
     if isinstance(value, bool):
         return False
+    if kind == "redirect":
+        return isinstance(value, int) and value in REDIRECTS
     return isinstance(value, int | float if kind == "duration" else int)
 
 

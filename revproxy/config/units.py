@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from revproxy.config.model import Network
+from revproxy.config.model import Network, redirect_status
 
 _DURATION_UNITS = {
     "d": Decimal(86400),
@@ -170,6 +170,18 @@ def _unmapped(network: Network) -> Network:
         if inner is not None:
             return IPv4Network((int(inner), network.prefixlen - 96))
     return network
+
+
+REDIRECTS = (0, 301, 308)
+"""Statuses of a redirect to https; 0 for none."""
+
+
+def parse_redirect(value: object) -> int:
+    """A status, from true (308), false (0), 301 or 308. Raises ``ValueError``."""
+    status = redirect_status(value)
+    if not isinstance(status, int) or status not in REDIRECTS:
+        raise ValueError("true, false, 301 or 308 is expected")
+    return status
 
 
 def format_network(network: Network) -> str:

@@ -11,9 +11,10 @@ import attrs
 from revproxy.config.checks.listeners import check_listeners
 from revproxy.config.checks.logs import check_logs
 from revproxy.config.checks.sites import check_sites
+from revproxy.config.checks.tls import check_tls
 from revproxy.config.checks.upstreams import check_upstreams
 from revproxy.config.mistakes import Mistake, independent
-from revproxy.config.model import Config, Route, Site
+from revproxy.config.model import Config, Route, Site, TLSOptions
 from revproxy.config.typed import typed
 
 
@@ -37,6 +38,7 @@ def settle(config: Config, folder: FilePath | None) -> tuple[Config, list[Mistak
         *check_sites(clean),
         *check_upstreams(clean),
         *check_logs(clean),
+        *check_tls(clean),
     )
     return clean, [*mistakes, *independent(checks, {mistake.path for mistake in mistakes})]
 
@@ -46,14 +48,33 @@ def _absolute(config: Config, folder: FilePath) -> Config:
     if log.path and log.path != "-":
         log = attrs.evolve(log, path=os.path.join(folder.absolute(), log.path))
     sites = tuple(_site(site, folder) for site in config.sites)
-    return attrs.evolve(config, sites=sites, access_log=log)
+    return attrs.evolve(config, sites=sites, access_log=log, tls=_tls(config.tls, folder))
+
+
+def _tls(options: TLSOptions, folder: FilePath) -> TLSOptions:
+    return attrs.evolve(
+        options,
+        certificates=tuple(_seen_from(folder, path) for path in options.certificates),
+        state=_seen_from(folder, options.state) if options.state else options.state,
+    )
+
+
+def _seen_from(folder: FilePath, path: str) -> str:
+    return os.path.normpath(os.path.join(folder.absolute(), path)) if path else path
 
 
 def _site(site: Site, folder: FilePath) -> Site:
-    return attrs.evolve(site, routes=tuple(_route(route, folder) for route in site.routes))
+    tls = site.tls
+    if tls.client_ca or tls.client_crl:
+        tls = attrs.evolve(
+            tls,
+            client_ca=_seen_from(folder, tls.client_ca) if tls.client_ca else tls.client_ca,
+            client_crl=_seen_from(folder, tls.client_crl) if tls.client_crl else tls.client_crl,
+        )
+    return attrs.evolve(site, routes=tuple(_route(route, folder) for route in site.routes), tls=tls)
 
 
 def _route(route: Route, folder: FilePath) -> Route:
     if route.files is None:
         return route
-    return attrs.evolve(route, files=os.path.normpath(os.path.join(folder.absolute(), route.files)))
+    return attrs.evolve(route, files=_seen_from(folder, route.files))

@@ -24,6 +24,8 @@ def _one(setting: Setting, value: Any) -> Any:
         return format_size(value)
     if setting.kind == "network":
         return format_network(value)
+    if setting.kind == "redirect":
+        return value or False
     if setting.kind == "fields":
         fields: dict[str, Any] = {}
         for name, text in value:
