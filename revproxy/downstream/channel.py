@@ -116,8 +116,8 @@ class Channel(ClientConnection):
         request = self.request
         self.forget()
         if request is not None:
-            reason = ClientTooSlow(str(error)) if isinstance(error, BufferError) else ClientGone(str(error))
-            self._end_early(request, reason)
+            full = isinstance(error, BufferError)
+            self._end_early(request, Overloaded(str(error)) if full else ClientGone(str(error)))
 
     def output_blocked(self) -> None:
         """The client takes its answer more slowly than it is made."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from revproxy.errors import AnswerTimeout, ClosedEarly, Malformed, ProxyError
+from revproxy.errors import AnswerTimeout, ClosedEarly, Malformed, Overloaded, ProxyError
 from revproxy.http.fields import NO_FIELDS
 from revproxy.http.framing import (
     TUNNEL,
@@ -150,6 +150,9 @@ class UpstreamConnection:
         """The connection is gone."""
         if self.exchange is None:
             self.pool.discard(self)
+        elif isinstance(error, BufferError):
+            # Not the server's fault, and no reason to send the request to another one: there is no room there either.
+            self._break(Overloaded(str(error)))
         else:
             self._break(ClosedEarly(f"the connection to the server was lost ({error})"))
 

@@ -258,9 +258,13 @@ class SocketStream:
                 out[0] = memoryview(data)[sent:]
                 break
             out.popleft()
-        self.queued -= sent_now
-        self._budget.give(sent_now)
-        if out:
+        self._taken(sent_now)
+
+    def _taken(self, octets: int) -> None:
+        """The kernel took octets from the queue."""
+        self.queued -= octets
+        self._budget.give(octets)
+        if self._out:
             return
         self._out = None
         if self._writing:
@@ -303,6 +307,9 @@ class SocketStream:
 
     def _break(self, reason: Exception) -> None:
         """Closes, and tells the user in the next turn: whoever is writing should not be called back while it does."""
+        if isinstance(reason, BufferError):
+            # The peer is still there: what it got must not look complete.
+            self.abort()
         self._finish()
         self._reactor.callLater(0, self.user.stream_lost, reason)  # type: ignore[attr-defined]  # every reactor has time
 

@@ -138,3 +138,39 @@ def test_a_full_process_answers_new_requests_503(make_proxy: MakeProxy) -> None:
     again.send(GET)
     proxy.origin.last.send(OK)
     assert answer(again).status == 200
+
+
+def test_octets_for_a_server_that_do_not_fit_are_our_overload(make_proxy: MakeProxy) -> None:
+    """Neither the server's fault nor a reason to try another one: 503."""
+    proxy = make_proxy(servers=("http://10.0.0.1:80", "http://10.0.0.2:80"), limits=Limits(buffered_octets=20_000))
+    for origin in proxy.origins.values():
+        origin.room = 1000
+    client = proxy.client()
+    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+    proxy.origin.last.reads = False
+    client.send(b"x" * 100_000)
+    assert answer(client, b"PUT").status == 503
+    assert proxy.transaction.reason == "overloaded"
+    assert [len(origin.connections) for origin in proxy.origins.values()] == [1, 0]
+    assert proxy.queued == 0
+
+
+def test_octets_for_a_client_that_do_not_fit_are_our_overload(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(limits=Limits(buffered_octets=20_000))
+    client = proxy.client(room=1000)
+    client.send(GET)
+    client.reads = False
+    proxy.origin.last.offer(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000)
+    assert client.sock.reset
+    client.reads = True
+    assert proxy.transaction.status == 200
+    assert proxy.transaction.reason == "overloaded"
+
+
+def test_an_answer_that_ends_with_the_connection_does_not_look_complete_then(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(limits=Limits(buffered_octets=20_000))
+    client = proxy.client(room=1000)
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    client.reads = False
+    proxy.origin.last.offer(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 50_000)
+    assert client.sock.reset
