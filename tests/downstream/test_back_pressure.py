@@ -142,7 +142,7 @@ def test_a_full_process_answers_new_requests_503(make_proxy: MakeProxy) -> None:
 
 def test_octets_for_a_server_that_do_not_fit_are_our_overload(make_proxy: MakeProxy) -> None:
     """Neither the server's fault nor a reason to try another one: 503."""
-    proxy = make_proxy(servers=("http://10.0.0.1:80", "http://10.0.0.2:80"), limits=Limits(buffered_octets=20_000))
+    proxy = make_proxy(servers=("http://10.0.0.1:80", "http://10.0.0.2:80"), limits=Limits(buffered_octets=10_000))
     for origin in proxy.origins.values():
         origin.room = 1000
     client = proxy.client()
@@ -156,7 +156,7 @@ def test_octets_for_a_server_that_do_not_fit_are_our_overload(make_proxy: MakePr
 
 
 def test_octets_for_a_client_that_do_not_fit_are_our_overload(make_proxy: MakeProxy) -> None:
-    proxy = make_proxy(limits=Limits(buffered_octets=20_000))
+    proxy = make_proxy(limits=Limits(buffered_octets=10_000))
     client = proxy.client(room=1000)
     client.send(GET)
     client.reads = False
@@ -168,7 +168,7 @@ def test_octets_for_a_client_that_do_not_fit_are_our_overload(make_proxy: MakePr
 
 
 def test_an_answer_that_ends_with_the_connection_does_not_look_complete_then(make_proxy: MakeProxy) -> None:
-    proxy = make_proxy(limits=Limits(buffered_octets=20_000))
+    proxy = make_proxy(limits=Limits(buffered_octets=10_000))
     client = proxy.client(room=1000)
     client.send(b"GET / HTTP/1.0\r\n\r\n")
     client.reads = False
