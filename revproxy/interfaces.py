@@ -21,7 +21,7 @@ from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.errors import ProxyError
 from revproxy.http.facts import RequestFacts
 from revproxy.http.fields import Fields
-from revproxy.http.forward import Client, OutgoingHead, ResponseForwarding
+from revproxy.http.forward import NO_CHANGES, Client, FieldChanges, OutgoingHead, ResponseForwarding
 from revproxy.http.framing import Framing
 from revproxy.http.target import Authority
 from revproxy.observe.transaction import Transaction
@@ -154,8 +154,10 @@ class IUpstream(Interface):
         framing: Framing,
         forwarding: ResponseForwarding,
         upgrade: bytes,
+        changes: FieldChanges = NO_CHANGES,
     ) -> None:
-        """Sends a request, ``head`` without its framing lines and last CRLF, and gives the answer to it."""
+        """Sends a request, ``head`` without its framing lines and last CRLF, and gives the answer to it. ``changes``
+        were made to the head already; they count for the request's trailers too."""
 
 
 class Filling(Protocol):

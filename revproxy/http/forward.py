@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -59,6 +59,14 @@ class FieldChanges:
         for name, value in self.set + self.add:
             lines.append((name.lower(), name, value))
         return lines
+
+    def trailers(self, trailers: Fields, options: Iterable[bytes]) -> Fields:
+        """A trailer section as it goes on: without what the changes take away or set in the head, and without what
+        Connection named there, ``options`` (RFC 9110 §7.6.1)."""
+        gone = {*self.remove, *options, *(name.lower() for name, _ in self.set)}
+        if not any(line[0] in gone for line in trailers.lines):
+            return trailers
+        return Fields([line for line in trailers.lines if line[0] not in gone])
 
     def __bool__(self) -> bool:
         return bool(self.remove or self.set or self.add)
@@ -372,7 +380,15 @@ class ResponseForwarding:
                 lines.append((b"connection", b"Connection", b"Upgrade"))
                 lines.append((b"upgrade", b"Upgrade", upgrade))
         # Asking the new fields would index them, which nobody else does.
-        out = OutgoingHead(status, head.reason, Fields(lines), has_date=None if self.changes else b"date" in fields)
+        has_date = None if self.changes or b"date" in gone else b"date" in fields
+        out = OutgoingHead(status, head.reason, Fields(lines), has_date=has_date)
         if fields.lines:
             fields.memo = (head, self, has_body, authority, scheme, out)
         return out
+
+    def trailers(self, trailers: Fields, head: ResponseHead) -> Fields:
+        """The trailer section of an answer as the client may see it. A field that would have to be rewritten, as in the
+        head, is left out: nobody needs it there."""
+        if self.rewrite and any(line[0] in REWRITTEN for line in trailers.lines):
+            trailers = Fields([line for line in trailers.lines if line[0] not in REWRITTEN])
+        return self.changes.trailers(trailers, head.fields.members(b"connection"))

@@ -116,7 +116,7 @@ class ProxyResource(ReverseProxyResource):
             head = b"%b %b HTTP/1.1\r\n%bX-Request-ID: %b\r\n" % (method, target, block, request.request_id)
         else:
             head = b"%b %b HTTP/1.1\r\n%b" % (method, target, block)
-        self._upstream.exchange(request, head, facts.framing, self._response_forwarding, upgrade)
+        self._upstream.exchange(request, head, facts.framing, self._response_forwarding, upgrade, forwarding.changes)
 
     def _forward_less(self, request: Request) -> Fields | None:
         """RFC 9110 §7.6.2: Max-Forwards counts down; at zero the request is answered here."""

@@ -269,7 +269,7 @@ class UpstreamConnection:
             self.pool.release(self)
         else:
             self.pool.discard(self, abort=not exchange.body_sent or stream.queued > 0)
-        exchange.answer_ended(trailers)
+        exchange.answer_ended(trailers, self._last_head)
 
     def _break(self, error: ProxyError) -> None:
         exchange = self.exchange

@@ -18,7 +18,7 @@ from revproxy.errors import (
     ProxyError,
 )
 from revproxy.http.fields import NO_FIELDS, Fields
-from revproxy.http.forward import OutgoingHead, ResponseForwarding
+from revproxy.http.forward import FieldChanges, OutgoingHead, ResponseForwarding
 from revproxy.http.framing import TUNNEL, Framing, last_chunk
 from revproxy.http.parse import ResponseHead
 from revproxy.interfaces import Request
@@ -38,6 +38,7 @@ class Exchange:
     __slots__ = (
         "_answer_ended",
         "_body_ended",
+        "_changes",
         "_corked",
         "_forwarding",
         "_framing",
@@ -73,12 +74,14 @@ class Exchange:
         framing: Framing,
         forwarding: ResponseForwarding,
         upgrade: bytes,
+        changes: FieldChanges,
     ) -> None:
         self._pool = pool
         self.request = request
         self.transaction = request.transaction
         self.method = request.method
         self.upgrade = upgrade
+        self._changes = changes
         self._head = head
         self._framing = framing
         self._forwarding = forwarding
@@ -202,7 +205,8 @@ class Exchange:
         """The request's body is complete; in a tunnel, the client ended its octets."""
         connection = self.connection
         self._body_ended = True
-        self._trailers = trailers
+        if trailers.lines:
+            self._trailers = self._changes.trailers(trailers, self.request.facts.options)
         if self._over or connection is None:
             return
         if connection.framing is TUNNEL:
@@ -314,11 +318,13 @@ class Exchange:
         """Octets of the answer's body."""
         self.request.write(data)
 
-    def answer_ended(self, trailers: Fields) -> None:
-        """The answer is complete; its connection went back to the pool."""
+    def answer_ended(self, trailers: Fields, head: ResponseHead | None) -> None:
+        """The answer is complete; its connection went back to the pool. ``head`` is the one of its trailers."""
         self.connection = None
         self._over = True
         self._release_kept()
+        if trailers.lines and head is not None:
+            trailers = self._forwarding.trailers(trailers, head)
         self.request.finish(trailers)
 
     def tunnel_answer_ended(self) -> None:

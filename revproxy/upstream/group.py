@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from revproxy.config.addresses import UnixAddress, parse_server
 from revproxy.config.model import Limits, Server, UpstreamOptions
-from revproxy.http.forward import ResponseForwarding
+from revproxy.http.forward import NO_CHANGES, FieldChanges, ResponseForwarding
 from revproxy.http.framing import Framing
 from revproxy.interfaces import IUpstream, Request
 from revproxy.upstream.exchange import Exchange
@@ -52,10 +52,16 @@ class UpstreamGroup:
         self.default_host = states[0].peer.authority
 
     def exchange(
-        self, request: Request, head: bytes, framing: Framing, forwarding: ResponseForwarding, upgrade: bytes
+        self,
+        request: Request,
+        head: bytes,
+        framing: Framing,
+        forwarding: ResponseForwarding,
+        upgrade: bytes,
+        changes: FieldChanges = NO_CHANGES,
     ) -> None:
         """Sends a request and gives the answer to it."""
-        exchange = Exchange(self.pool, request, head, framing, forwarding, upgrade)
+        exchange = Exchange(self.pool, request, head, framing, forwarding, upgrade, changes)
         request.source = exchange
         self.pool.place(exchange)
 
