@@ -15,7 +15,7 @@ SOURCES := setup.cfg pyproject.toml revproxy/_version.py
 # ours through an import hook.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test lint types bench dist clean
+.PHONY: demo test lint types websocket-suite bench dist clean
 
 demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy --port $(PORT)
@@ -33,6 +33,10 @@ lint: $(VENV)/test.stamp
 
 types: $(VENV)/test.stamp
 	$(BIN)/mypy
+
+# The public WebSocket conformance cases, without and with the proxy; `make test` runs a few of them.
+websocket-suite: $(VENV)/test.stamp
+	$(BIN)/python -m tests.websocket_suite
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks
