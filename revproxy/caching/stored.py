@@ -81,6 +81,25 @@ class StoredHead:
         self.memo: Any = None
         """What the policy derived from it; never part of the value, never stored."""
 
+    def as_invalidated(self) -> StoredHead:
+        """The same, but it must be validated before it is used again."""
+        return StoredHead(
+            self.key,
+            self.status,
+            self.fields,
+            request_time=self.request_time,
+            response_time=self.response_time,
+            url=self.url,
+            method=self.method,
+            reason=self.reason,
+            selecting=self.selecting,
+            first=self.first,
+            total=self.total,
+            tags=self.tags,
+            groups=self.groups,
+            invalidated=True,
+        )
+
     def __repr__(self) -> str:
         return f"<StoredHead {self.status} {self.url!r} {self.selecting!r}>"
 
