@@ -287,10 +287,11 @@ class Network:
                 stream.doRead()
                 moved = True
         for end in self.ends:
-            if end.reads and end.take_in():
+            if end.reads and end.sock.is_readable and end.take_in():
                 moved = True
-        due = [call for call in self.clock.getDelayedCalls() if call.getTime() <= self.clock.seconds()]
-        if due:
+        calls = self.clock.calls
+        # The next call due is the first: the clock sorts them.
+        if calls and calls[0].getTime() <= self.clock.seconds():
             self.clock.advance(0)
             moved = True
         return moved
