@@ -16,11 +16,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, getChildForRequest
+from twisted.web.server import NOT_DONE_YET, Site, UnsupportedMethod
 from twisted.web.server import Request as TwistedRequest
-from twisted.web.server import Site
 from zope.interface import implementer
 
-from revproxy.errors import BadRequest, ClientGone, ClosedEarly, ContentTooLarge, ProxyError
+from revproxy.errors import BadRequest, ClientGone, ClosedEarly, ContentTooLarge, MethodNotAllowed, ProxyError
 from revproxy.http.fields import HOP_BY_HOP, NO_FIELDS, Fields
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import NO_BODY, UNTIL_CLOSE, Framing
@@ -72,6 +72,47 @@ class _RouteSite(Site):
         request.prepath = list(request.channel.prepath)
         request.postpath = list(request.channel.postpath)
         return getChildForRequest(self.resource, request)
+
+
+class _Checked:
+    """A resource on its way to Twisted's Request, which would make pages of its own of some answers: without a request
+    id, with 501 where 405 is meant, or showing the resource and what it returned."""
+
+    def __init__(self, resource: Any, channel: ResourceChannel) -> None:
+        self._resource = resource
+        self._channel = channel
+
+    def render(self, request: Any) -> Any:
+        try:
+            body = self._resource.render(request)
+        except UnsupportedMethod as refusal:
+            allowed = sorted(name.encode() if isinstance(name, str) else name for name in refusal.allowedMethods)
+            if request.method == b"HEAD" and b"GET" in allowed:
+                # Twisted asks again, for GET.
+                raise
+            self._channel.refuse_method(allowed)
+            return NOT_DONE_YET
+        if body is not NOT_DONE_YET and not isinstance(body, bytes):
+            raise TypeError(f"render returned {type(body).__name__}, neither bytes nor NOT_DONE_YET")
+        return body
+
+    def __repr__(self) -> str:
+        return repr(self._resource)
+
+
+class _Request(TwistedRequest):
+    """The real request, which answers failures as they are answered everywhere else here."""
+
+    def render(self, resrc: Any) -> None:
+        super().render(_Checked(resrc, self.channel))
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        if self.channel is None:
+            # The client left, and what the resource did then failed.
+            _log.failure("a resource failed", failure=reason)
+        else:
+            self.channel.resource_failed(reason)
+        return reason
 
 
 class _Pulling:
@@ -159,7 +200,7 @@ class ResourceChannel:
         if self._over:
             return
         request = self._request
-        twisted = TwistedRequest(self)
+        twisted = _Request(self)
         self._twisted = twisted
         for _, name, value in request.fields.lines:
             twisted.requestHeaders.addRawHeader(name, value)
@@ -228,6 +269,29 @@ class ResourceChannel:
         self._over = True
         self._request.finish(NO_FIELDS)
 
+    def resource_failed(self, failure: Failure) -> None:
+        """The resource raised."""
+        _log.failure("{id}: a resource failed", failure=failure, id=self._request.request_id.decode("ascii", "replace"))
+        self._give_up(ProxyError(f"a resource failed: {failure.value!r}"))
+
+    def refuse_method(self, allowed: list[bytes]) -> None:
+        """The resource knows other methods (RFC 9110 §15.5.6). Not 501: there may be routes for any method."""
+        if b"GET" in allowed and b"HEAD" not in allowed:
+            allowed.append(b"HEAD")
+        self._give_up(MethodNotAllowed("the resource does not know this method", allow=b", ".join(allowed)))
+
+    def _give_up(self, error: ProxyError) -> None:
+        """The answer is ours from here on; the resource learns that its request is over."""
+        if not self._over:
+            self._fail(error)
+            self._disconnect(error)
+
+    def _disconnect(self, error: ProxyError) -> None:
+        if self._twisted is not None:
+            from twisted.internet.error import ConnectionLost
+
+            self._twisted.connectionLost(Failure(ConnectionLost(str(error))))
+
     def _fail(self, error: ProxyError) -> None:
         self._over = True
         self._request.fail(error)
@@ -272,10 +336,7 @@ class ResourceChannel:
             return
         self._over = True
         self._stop_producing()
-        if self._twisted is not None:
-            from twisted.internet.error import ConnectionLost
-
-            self._twisted.connectionLost(Failure(ConnectionLost(str(error))))
+        self._disconnect(error)
 
     def _stop_producing(self) -> None:
         producer = self._producer

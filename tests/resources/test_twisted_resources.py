@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET
+from twisted.web.server import NOT_DONE_YET, UnsupportedMethod
 from twisted.web.static import File
 
 from revproxy.config.model import Limits
@@ -253,13 +254,100 @@ class Broken(Resource):
         return NOT_DONE_YET
 
 
-def test_a_resource_that_fails_is_500() -> None:
-    proxy = Proxy(root=under(Broken()))
-    got = answer(get(proxy, b"/"))
-    assert got.status == 500 and b"secret" not in got.body
-    assert [str(event["log_failure"].value) for event in proxy.watch.mistakes] == ["secret"]
+class BrokenLate(Slow):
+    """Begins to answer, and fails."""
+
+    def render(self, request: Any) -> int:
+        super().render(request)
+        request.write(b"secr")
+        raise ValueError("secret")
+
+
+class BrokenWay(Resource):
+    """Fails before it is asked."""
+
+    def getChild(self, path: bytes, request: Any) -> IResource:
+        raise ValueError("secret")
+
+
+class NoBytes(Resource):
+    """Returns what is no answer."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> Any:
+        return "secret"
+
+
+def klein_that_fails() -> IResource:
+    app = Klein()
+
+    @app.route("/")  # type: ignore[misc]
+    def fail(request: Any) -> bytes:
+        raise ValueError("secret")
+
+    resource: IResource = app.resource()
+    return resource
+
+
+@pytest.mark.parametrize("make", [Broken, BrokenWay, NoBytes, klein_that_fails])
+def test_a_resource_that_fails_is_500(make: Callable[[], IResource]) -> None:
+    """Our page, with the number under which the log has the traceback, once."""
+    proxy = Proxy(root=under(make()))
+    client = get(proxy, b"/", b"Accept: text/plain\r\n")
+    client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+    got = answers(client, b"GET", b"HEAD")[0]
+    assert got.status == 500 and got.complete
+    assert b"secret" not in client.received and b"Processing" not in client.received
+    assert got.get(b"x-request-id") == b"id1" and b"id1" in got.body
+    first = proxy.transactions[0]
+    assert (first.status, first.reason) == (500, "internal_error")
+    assert [event["id"] for event in proxy.watch.mistakes][:1] == ["id1"]
+    assert [event["id"] for event in proxy.watch.mistakes].count("id1") == 1
     proxy.watch.mistakes.clear()
     proxy.assert_at_rest()
+
+
+def test_a_resource_that_fails_in_its_answer_never_looks_complete() -> None:
+    resource = BrokenLate()
+    proxy = Proxy(root=under(resource))
+    client = get(proxy, b"/")
+    got = answer(client)
+    assert (got.status, got.body, got.complete) == (200, b"secr", False)
+    assert client.is_over
+    assert proxy.transaction.reason == "internal_error"
+    assert resource.ends, "it hears that its request is over"
+    assert len(proxy.watch.mistakes) == 1
+    proxy.watch.mistakes.clear()
+    proxy.assert_at_rest()
+
+
+@pytest.mark.parametrize("method", [b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"POST", b"BREW"])
+def test_a_method_that_files_do_not_know_is_405(make_proxy: MakeProxy, folder: Path, method: bytes) -> None:
+    proxy = make_proxy(root=under(File(str(folder))))
+    client = get(proxy, b"/hello.txt", method=method)
+    got = answer(client, method)
+    assert (got.status, got.get(b"allow")) == (405, b"GET, HEAD")
+    assert got.get(b"x-request-id") == b"id1"
+    assert proxy.transaction.reason == "method_not_allowed"
+    client.send(b"GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answers(client, method, b"GET")[1].body == b"hello, world"
+
+
+def test_a_head_of_a_resource_that_knows_get_alone_is_answered(make_proxy: MakeProxy) -> None:
+    class Getting(Resource):
+        isLeaf = True
+
+        def render(self, request: Any) -> bytes:
+            if request.method != b"GET":
+                raise UnsupportedMethod([b"GET"])
+            return b"hello"
+
+    proxy = make_proxy(root=under(Getting()))
+    got = answer(get(proxy, b"/", method=b"HEAD"), b"HEAD")
+    assert (got.status, got.get(b"content-length"), got.body) == (200, b"5", b"")
+    put = answer(get(proxy, b"/", method=b"PUT"), b"PUT")
+    assert (put.status, put.get(b"allow")) == (405, b"GET, HEAD")
 
 
 def test_a_router_that_fails_is_500() -> None:
