@@ -1,0 +1,1 @@
+"""Certificates: read from files, matched to names, kept fresh, and made into the contexts that TLS is spoken with."""
