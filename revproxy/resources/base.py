@@ -18,7 +18,7 @@ from zope.interface import implementer
 from revproxy.errors import BadRequest, MethodNotAllowed, NotFound, ProxyError
 from revproxy.http.target import deepest_path, is_plain, normalised_path
 from revproxy.interfaces import IRouter, Request
-from revproxy.resources.stock import StockRequest
+from revproxy.resources.stock import StockRequest, stock_target
 
 
 @attrs.frozen(eq=False)
@@ -146,8 +146,8 @@ class Routes(Resource):
 
     def getChildWithDefault(self, path: bytes, request: Any) -> IResource:
         """The same choice in a stock Twisted tree: the rest of the route's path is taken off ``postpath``."""
-        raw = request.uri.partition(b"?")[0]
         try:
+            raw = stock_target(request).path
             route = self.select(raw, request.method)
         except ProxyError as error:
             return ErrorResource(error)

@@ -27,12 +27,22 @@ from revproxy.http.forward import (
     request_id_of,
 )
 from revproxy.http.framing import NO_BODY, Framing
-from revproxy.http.target import parse_target
+from revproxy.http.target import NO_AUTHORITY, Target, parse_authority, parse_target
 from revproxy.interfaces import BodySink, BodySource
 from revproxy.observe.transaction import Transaction
 
 _log = Logger()
 PIECE: Final = 64 * 1024
+
+
+def stock_target(request: Any) -> Target:
+    """What a stock request asks for. Its host is that of an absolute target, else Host's (RFC 9112 §3.2.2); Twisted
+    itself knows no absolute targets. Raises ProxyError."""
+    target = parse_target(request.method, request.uri)
+    if target.authority is None:
+        host = request.getHeader(b"host")
+        target.authority = parse_authority(host) if host else NO_AUTHORITY
+    return target
 
 
 @implementer(IPushProducer)

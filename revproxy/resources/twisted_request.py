@@ -14,9 +14,10 @@ from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import Cooperator, TaskFinished, TaskStopped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, getChildForRequest
-from twisted.web.server import NOT_DONE_YET, Site, UnsupportedMethod
+from twisted.web.server import NOT_DONE_YET, Site
 from twisted.web.server import Request as TwistedRequest
 from zope.interface import implementer
 
@@ -86,7 +87,8 @@ class _Checked:
         try:
             body = self._resource.render(request)
         except UnsupportedMethod as refusal:
-            allowed = sorted(name.encode() if isinstance(name, str) else name for name in refusal.allowedMethods)
+            names: tuple[str | bytes, ...] = refusal.allowedMethods
+            allowed = sorted(name.encode("ascii") if isinstance(name, str) else name for name in names)
             if request.method == b"HEAD" and b"GET" in allowed:
                 # Twisted asks again, for GET.
                 raise
@@ -102,6 +104,8 @@ class _Checked:
 
 class _Request(TwistedRequest):
     """The real request, which answers failures as they are answered everywhere else here."""
+
+    channel: Any
 
     def render(self, resrc: Any) -> None:
         super().render(_Checked(resrc, self.channel))

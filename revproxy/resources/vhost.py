@@ -5,14 +5,14 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 from typing import Any
 
-from twisted.web.pages import notFound
 from twisted.web.resource import IResource
 from twisted.web.vhost import NameVirtualHost
 from zope.interface import implementer
 
-from revproxy.errors import BadRequest, NotFound
-from revproxy.http.target import parse_authority
+from revproxy.errors import NotFound, ProxyError
 from revproxy.interfaces import IRouter, Request
+from revproxy.resources.base import ErrorResource
+from revproxy.resources.stock import stock_target
 
 
 @implementer(IRouter)
@@ -75,10 +75,11 @@ class VirtualHosts(NameVirtualHost):
     def _getResourceForRequest(self, request: Any) -> IResource:
         # The parent's own methods ask here, when this tree hangs in a stock Site.
         try:
-            host = parse_authority(request.getHeader(b"host") or b"").host
-        except BadRequest:
-            host = b""
-        return self.find(host) or notFound("Not Found", "No site is served under this name.")
+            authority = stock_target(request).authority
+        except ProxyError as error:
+            return ErrorResource(error)
+        host = authority.host if authority is not None else b""
+        return self.find(host) or ErrorResource(NotFound("no site for this host"))
 
 
 def _normal(name: bytes) -> bytes:

@@ -245,3 +245,55 @@ def test_a_proxy_below_hosts_and_routes(proxy: Proxy, target: bytes, sent: bytes
     assert [request.target for request in asked] == [sent]
     assert site.answer().body == b"hi"
     site.leave()
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [(b"http://b.example/x/y?z", b"/x/y?z"), (b"HTTP://B.Example:80", b"/"), (b"http://b.example/cut/x", b"/x")],
+)
+def test_the_host_of_an_absolute_target_wins(proxy: Proxy, target: bytes, sent: bytes) -> None:
+    """RFC 9112 §3.2.2: it chooses the site, and is the Host that goes on."""
+    asked = answering(proxy.origin, lambda request: OK)
+    hosts = tree(proxy)
+    hosts.addHost(
+        b"b.example", Routes([Route(b"/", proxy.resource), Route(b"/cut", ProxyResource(proxy.group, strip=b"/cut"))])
+    )
+    site = StockSite(proxy, hosts)
+    site.send(b"GET %b HTTP/1.1\r\nHost: a.example\r\n\r\n" % target)
+    (request,) = asked
+    assert request.target == sent
+    assert (request.get(b"host") or b"").lower().startswith(b"b.example")
+    assert site.answer().body == b"hi"
+    site.leave()
+
+
+def test_a_resource_below_a_route_for_an_absolute_target(proxy: Proxy) -> None:
+    class Below(Data):
+        isLeaf = True
+
+        def render_GET(self, request: Any) -> bytes:
+            return b"/".join(request.postpath)
+
+    hosts = VirtualHosts()
+    hosts.addHost(b"b.example", Routes([Route(b"/api", Below(b"", "text/plain"))]))
+    site = StockSite(proxy, hosts)
+    site.send(b"GET http://b.example/api/x/y HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    assert site.answer().body == b"x/y"
+    site.leave()
+
+
+@pytest.mark.parametrize(
+    ("line", "host", "status"),
+    [
+        (b"GET /", b"a b", 400),
+        (b"GET http://b.example", b"a.example", 404),
+        (b"GET http://u@a.example/", b"a.example", 400),
+        (b"GET ftp://a.example/", b"a.example", 400),
+        (b"TRACE /", b"a.example", 405),
+    ],
+)
+def test_a_host_that_is_none_is_refused(proxy: Proxy, line: bytes, host: bytes, status: int) -> None:
+    site = StockSite(proxy, tree(proxy))
+    site.send(b"%b HTTP/1.1\r\nHost: %b\r\n\r\n" % (line, host))
+    assert site.answer(line.split()[0]).status == status
+    site.leave()

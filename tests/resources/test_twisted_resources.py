@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from klein import Klein
 from twisted.internet.defer import Deferred
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET, UnsupportedMethod
+from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import File
 
 from revproxy.config.model import Limits
@@ -282,7 +283,7 @@ class NoBytes(Resource):
 def klein_that_fails() -> IResource:
     app = Klein()
 
-    @app.route("/")  # type: ignore[misc]
+    @app.route("/")
     def fail(request: Any) -> bytes:
         raise ValueError("secret")
 
