@@ -93,7 +93,12 @@ class Connecting:
         if family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
-        code = sock.connect_ex(where)
+        try:
+            code = sock.connect_ex(where)
+        except OSError as reason:
+            # An address that Python itself can't make sense of.
+            self._fail(reason)
+            return
         if code == 0:
             self._succeed()
         elif code == errno.EINPROGRESS:
@@ -113,7 +118,8 @@ class Connecting:
 
     def sweep(self, now: float) -> None:
         """Keeps the deadline."""
-        if now >= self.deadline:
+        # It may have been cancelled by another's deadline in this same sweep.
+        if self._socket is not None and now >= self.deadline:
             self._fail(TimeoutError(errno.ETIMEDOUT, "no answer to the attempt to connect"))
 
     def fileno(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +25,13 @@ _log = Logger()
 BATCH: Final = 64
 """Connections accepted in one turn, so that a flood of new ones can't starve the others."""
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PASSING: Final = frozenset(
+    {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+    | {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+    | {getattr(errno, "ENONET", errno.EHOSTUNREACH)}
+)
+"""What is wrong with the one connection that waited, and not with us: Linux' accept(2) hands on the network errors of
+a connection that was lost before it was accepted."""
 _COMPLAIN_EVERY: Final = 60.0
 
 
@@ -58,15 +66,20 @@ def bind_tcp(host: str, port: int, backlog: int) -> socket.socket:
             failure = reason
             if reason.errno in (errno.EADDRINUSE, errno.EACCES):
                 break
-    raise ConfigError(f"can't listen on {host}:{port}: {explain_bind_failure(failure)}") from None
+    shown = f"[{host}]" if ":" in host else host
+    raise ConfigError(f"can't listen on {shown}:{port}: {explain_bind_failure(failure)}") from None
 
 
 def bind_unix(path: str, backlog: int) -> socket.socket:
     """A listening unix socket; one that nobody listens on any more is replaced. Raises ConfigError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if os.path.exists(path) and _is_stale(path):
-            os.unlink(path)
+        if os.path.lexists(path):
+            # A connection to a plain file is refused as well, and nobody wants that deleted.
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise FileExistsError(errno.EEXIST, "something that is no socket is there already")
+            if _is_stale(path):
+                os.unlink(path)
         sock.bind(path)
         sock.listen(backlog)
         sock.setblocking(False)
@@ -161,29 +174,32 @@ class ListeningPort:
         for _ in range(BATCH):
             try:
                 sock, address = accept()
-            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            except (BlockingIOError, InterruptedError):
                 return
             except OSError as reason:
-                if reason.errno in _OUT_OF_RESOURCES:
-                    self._out_of_resources(reason)
-                elif reason.errno not in (errno.EPROTO, errno.EPERM):
-                    _log.error("accepting on {address} failed: {reason}", address=self.address, reason=reason)
-                    self._out_of_resources(reason)
+                if reason.errno not in _PASSING:
+                    self._give_up(reason)
                 return
             sock.setblocking(False)
-            self._accepted(sock, address)
+            try:
+                self._accepted(sock, address)
+            except Exception:  # noqa: BLE001  # whatever goes wrong with one connection, the others are served
+                _log.failure("a connection that was accepted on {address} failed", address=self.address)
+                sock.close()
 
-    def _out_of_resources(self, reason: OSError) -> None:
+    def _give_up(self, reason: OSError) -> None:
+        """Accepts no more until the next sweep."""
         self._pause()
         self._sweep.add(self)
         now = self._sweep.now()
         if now - self._complained >= _COMPLAIN_EVERY:
             self._complained = now
+            advice = " (raise the limit of open files, or lower limits.connections)"
             _log.error(
-                "can't accept on {address}: {reason}; new connections wait until descriptors are free"
-                " (raise the limit of open files, or lower limits.connections)",
+                "can't accept on {address}: {reason}; new connections wait, and it is tried again every second{advice}",
                 address=self.address,
-                reason=reason.strerror,
+                reason=reason.strerror or str(reason),
+                advice=advice if reason.errno in _OUT_OF_RESOURCES else "",
             )
 
     def connectionLost(self, failure: Any) -> None:

@@ -1,0 +1,237 @@
+"""One connected socket under TLS, for both sides, with immediate writes.
+
+Theory of operation. OpenSSL is given the socket itself and not a pair of memory buffers: one call reads, decrypts and
+copies once, one call encrypts and sends. (Through memory, each way takes three calls and two copies more: measured, it
+costs about twice as much per request.) Everything else is ``SocketStream``'s: what the kernel does not take is queued,
+and OpenSSL, which then holds a record half sent, is given the same octets again.
+
+pyOpenSSL wraps each read and write in checks and an allocation that cost as much as the encryption of a small answer.
+Where its parts are as we know them the two calls are made directly, else through its public methods.
+
+Ends (RFC 8446 §6.1). close_notify is the end of the peer's octets. A FIN without it is a loss: what came may be
+truncated. A FIN behind it is a departure and no half-close. We send close_notify before every orderly end of ours.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Any, Final
+
+from OpenSSL import SSL
+from twisted.internet.interfaces import IReactorFDSet
+
+from revproxy.wire.budget import OctetBudget
+from revproxy.wire.stream import PeerReset, SocketStream
+
+RECORD: Final = 16 * 1024
+"""The content octets of the longest record (RFC 8446 §5.1)."""
+RECORDS_PER_TURN: Final = 16
+SMALL_PIECES: Final = 2 * RECORD
+"""Pieces up to this much together are joined, to leave in as few records as possible."""
+
+try:
+    from OpenSSL._util import ffi as _ffi
+    from OpenSSL._util import lib as _lib
+
+    _ssl_read = _lib.SSL_read
+    _ssl_write = _lib.SSL_write
+    _from_buffer = _ffi.from_buffer
+    # One for the process: the reactor reads one record at a time, and the octets are copied out at once.
+    _BUFFER: Any = _ffi.new("char[]", RECORD)
+    _VIEW: Any = _ffi.buffer(_BUFFER)
+    DIRECT = hasattr(SSL.Connection, "_raise_ssl_error")
+except (ImportError, AttributeError):
+    DIRECT = False
+
+
+class TruncatedInput(PeerReset):
+    """The peer's octets ended without close_notify: some may be missing."""
+
+
+class TlsStream(SocketStream):
+    """A socket whose TLS handshake is complete."""
+
+    __slots__ = ("_handle", "_told_end", "connection")
+
+    def __init__(
+        self, sock: socket.socket, connection: SSL.Connection, reactor: IReactorFDSet, budget: OctetBudget
+    ) -> None:
+        super().__init__(sock, reactor, budget)
+        self.connection = connection
+        self._handle: Any = connection._ssl if DIRECT else None
+        self._told_end = False
+
+    # What the user does.
+
+    def write(self, data: bytes | memoryview) -> bool:
+        """As ``SocketStream.write``."""
+        if self.closed or self._ending or self._closing:
+            return False
+        size = len(data)
+        if self._out:
+            if not self._budget.take(size):
+                self._break(BufferError("the process holds too many octets"))
+                return False
+            self._out.append(data)
+            self.queued += size
+            return True
+        try:
+            sent = self._send_records(data)
+        except (SSL.Error, OSError) as reason:
+            self._break(_loss(reason))
+            return False
+        if sent != size:
+            self._queue(memoryview(data)[sent:] if sent else data)
+        return True
+
+    def write_pieces(self, pieces: list[bytes]) -> bool:
+        """As ``write``, for several pieces: small ones share a record."""
+        if len(pieces) == 1 or sum(map(len, pieces)) <= SMALL_PIECES:
+            return self.write(b"".join(pieces))
+        if not self.write(pieces[0]):
+            return False
+        for piece in pieces[1:]:
+            self.write(piece)
+        return True
+
+    def is_peer_gone(self, *, half_close_counts: bool) -> bool:
+        """Asks the kernel whether the peer is gone: under TLS every FIN says so, for a half-close is a close_notify."""
+        return super().is_peer_gone(half_close_counts=True)
+
+    # What the reactor does.
+
+    def doRead(self) -> None:
+        """The socket is readable."""
+        for _ in range(RECORDS_PER_TURN):
+            try:
+                data = self._receive()
+            except SSL.WantReadError:
+                return
+            except SSL.WantWriteError:
+                return
+            except SSL.ZeroReturnError:
+                self._input_ended()
+                return
+            except (SSL.Error, OSError) as reason:
+                self._lose(_loss(reason))
+                return
+            self.user.octets_received(data)
+            # A record that is not full is the last that its sender had: another try would cost a call and find nothing.
+            if len(data) < RECORD or not self._reading:
+                return
+
+    def doWrite(self) -> None:
+        """The socket is writable."""
+        out = self._out
+        sent_now = 0
+        while out:
+            data = out[0]
+            try:
+                sent = self._send_records(data)
+            except (SSL.Error, OSError) as reason:
+                self._lose(_loss(reason))
+                return
+            sent_now += sent
+            if sent != len(data):
+                if sent:
+                    out[0] = memoryview(data)[sent:]
+                break
+            out.popleft()
+        self._taken(sent_now)
+
+    # The rest.
+
+    def _receive(self) -> bytes:
+        """One record's content. Raises as ``SSL.Connection.recv``."""
+        if not DIRECT:
+            return self.connection.recv(RECORD)
+        got = _ssl_read(self._handle, _BUFFER, RECORD)
+        if got > 0:
+            return _VIEW[:got]  # type: ignore[no-any-return]
+        self.connection._raise_ssl_error(self._handle, got)
+        raise PeerReset("OpenSSL read nothing and gave no reason")
+
+    def _send_records(self, data: bytes | memoryview) -> int:
+        """Sends until all is sent or the kernel takes no more; the octets sent. Raises SSL.Error."""
+        if DIRECT and type(data) is bytes:
+            size = len(data)
+            sent: int = _ssl_write(self._handle, data, size)
+            if sent == size:
+                return sent
+            if sent <= 0:
+                try:
+                    self.connection._raise_ssl_error(self._handle, sent)
+                except (SSL.WantWriteError, SSL.WantReadError):
+                    return 0
+            rest = memoryview(data)[sent:]
+        else:
+            sent = 0
+            rest = memoryview(data)
+        send = self.connection.send
+        # OpenSSL sends one record for each call.
+        while rest:
+            try:
+                count = send(rest)
+            except (SSL.WantWriteError, SSL.WantReadError):
+                break
+            sent += count
+            rest = rest[count:]
+        return sent
+
+    def _input_ended(self) -> None:
+        self.pause_reading()
+        self.input_at_end = True
+        poller = select.poll()
+        poller.register(self._fd, _RDHUP)
+        if poller.poll(0) and not self.output_ended and not self._ending:
+            self._lose(PeerReset("the peer closed the connection"))
+            return
+        self.user.input_ended()
+
+    def _shut(self) -> None:
+        self._say_end()
+        super()._shut()
+
+    def _say_end(self) -> None:
+        """Sends close_notify, once, as far as the kernel takes it."""
+        if self._told_end:
+            return
+        self._told_end = True
+        try:
+            self.connection.shutdown()
+        except (SSL.Error, OSError):
+            pass
+
+    def abort(self) -> None:
+        """Cuts the connection: no close_notify, so nothing can be taken for complete."""
+        self._told_end = True
+        super().abort()
+
+    def _finish(self) -> None:
+        if not self.closed and self._closing and not self._out:
+            self._say_end()
+        super()._finish()
+
+
+_RDHUP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
+
+
+def _loss(reason: Exception) -> Exception:
+    """OpenSSL's complaint in words."""
+    if isinstance(reason, SSL.SysCallError):
+        if reason.args[:1] == (-1,):
+            return TruncatedInput("the peer closed the connection without close_notify")
+        return PeerReset(f"the connection was lost: {reason.args[-1]}")
+    if isinstance(reason, SSL.ZeroReturnError):
+        return PeerReset("the peer ended the connection")
+    if isinstance(reason, SSL.Error):
+        return PeerReset(f"TLS failed: {reasons_of(reason)}")
+    return reason
+
+
+def reasons_of(reason: SSL.Error) -> str:
+    """What OpenSSL says of a failure: its own reasons, the first cause first."""
+    stack = reason.args[0] if reason.args and isinstance(reason.args[0], list) else []
+    return "; ".join(dict.fromkeys(str(entry[-1]) for entry in stack)) or str(reason) or type(reason).__name__
+
