@@ -1,10 +1,12 @@
 # make demo   the proxy in front of a sample backend: open http://127.0.0.1:8080/
 # make test   lint, types, tests
-# Both need python3 and make, and bring the rest into .venv. PYTHON chooses the interpreter, PORT the demo's port.
+# make fuzz   a coverage-guided fuzzer on the parsers and the proxy, FUZZ_TIME seconds each; see docs/fuzzing.rst
+# All need python3 and make, and bring the rest into .venv. PYTHON chooses the interpreter, PORT the demo's port.
 
 PYTHON ?= python3
 PORT ?= 8080
 PYTEST_ARGS ?=
+FUZZ_TIME ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +17,7 @@ SOURCES := setup.cfg pyproject.toml revproxy/_version.py
 # ours through an import hook.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test lint types websocket-suite bench dist clean
+.PHONY: demo test lint types websocket-suite bench fuzz dist clean
 
 demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy --port $(PORT)
@@ -41,11 +43,15 @@ websocket-suite: $(VENV)/test.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks
 
+# Stops at the first mistake, with a file that shows it again. Where atheris has no wheel, it says so and goes on without.
+fuzz: $(VENV)/fuzz.stamp
+	@$(BIN)/python -m fuzz run --time $(FUZZ_TIME)
+
 dist: $(VENV)/test.stamp
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis fuzz/corpus fuzz/findings
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian's python3 comes without ensurepip: then virtualenv does, if it is there, and a clear word if it is not.
