@@ -130,6 +130,15 @@ ANSWERS: dict[str, list[bytes]] = {
     "A17": [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"],
     "A18": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"],
     "A19": [b"HTTP/1.1 200 OK\r\nContent-Le", b""],
+    "A20": [
+        b"HTTP/1.1 304 No\r\n" + lines + b"\r\n\r\n"
+        for lines in (
+            b"Content-Length: 2\r\nContent-Length: 3",
+            b"Content-Length: 2, 2",
+            b"Content-Length: -2",
+            b"Content-Length: 2\r\nTransfer-Encoding: chunked",
+        )
+    ],
 }
 """Row → what a server answers a GET with, before it closes."""
 

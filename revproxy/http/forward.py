@@ -364,9 +364,11 @@ class ResponseForwarding:
                 line = (lower, line[1], rewrite_field(lower, line[2], public))
             lines.append(line)
         if not has_body and status != 204 and status >= 200:
-            # RFC 9110 §8.6: the answer to HEAD and a 304 may tell the length that the content would have had.
+            # RFC 9110 §8.6: the answer to HEAD and a 304 may tell the length that the content would have had. One that
+            # is malformed, or stands beside Transfer-Encoding, must not go on (§8.6, RFC 9112 §6.3 rule 3); the answer
+            # may, since its end does not depend on it (rule 1).
             try:
-                length = content_length(fields)
+                length = None if b"transfer-encoding" in fields else content_length(fields)
             except ValueError:
                 length = None
             if length is not None:

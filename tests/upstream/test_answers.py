@@ -147,3 +147,35 @@ def test_a_long_answer_of_many_octets_at_once(make_proxy: MakeProxy) -> None:
     client.send(GET)
     proxy.origin.last.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000)
     assert len(answer(client).body) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 2\r\nContent-Length: 3\r\n",
+        b"Content-Length: 2, 2\r\n",
+        b"Content-Length: +2\r\n",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_a_broken_length_where_there_is_no_body_is_left_out(make_proxy: MakeProxy, lines: bytes) -> None:
+    """RFC 9112 §6.3 rule 1: the end does not depend on it. RFC 9110 §8.6: it must not go on."""
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET.replace(b"GET", b"HEAD"))
+    proxy.origin.last.send(b"HTTP/1.1 200 OK\r\n%b\r\n" % lines)
+    got = answer(client, b"HEAD")
+    assert (got.status, got.complete) == (200, True)
+    assert got.get(b"content-length") is None and got.get(b"transfer-encoding") is None
+    client.take_back()
+    client.send(GET)
+    proxy.origin.last.send(b"HTTP/1.1 200 OK\r\n%b\r\nhi" % lines)
+    assert answer(client).status == 502
+
+
+def test_the_length_of_what_a_head_would_have_got_goes_on(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET.replace(b"GET", b"HEAD"))
+    proxy.origin.last.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0012\r\n\r\n")
+    assert answer(client, b"HEAD").get(b"content-length") == b"12"
