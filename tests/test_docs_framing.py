@@ -65,7 +65,7 @@ REQUESTS: dict[str, list[bytes]] = {
     "R26": [target(b"http://me@b.example/x"), target(b"http://b.example:0/"), target(b"http://b.example:70000/")],
     "R39": [target(b"/a%00b"), target(b"/%zz"), target(b"/a%")],
     "H1": [target(b"/", host=b""), target(b"http://b.example/", host=b"")],
-    "H2": [target(b"/", host=HOST + HOST), target(b"/", host=b"Host: a, b\r\n")],
+    "H2": [target(b"/", host=HOST + HOST), target(b"/", host=b"Host: a, b\r\n"), target(b"/", host=b"Host: a,b\r\n")],
     "H3": [
         target(b"/", host=b"Host: %b\r\n" % value)
         for value in (b"", b"a b", b"a/b", b"me@a", b"[::g]", b"[::1", b"a:x", b"a:65536", b"a:0", b"\xe4")

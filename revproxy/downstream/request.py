@@ -176,7 +176,9 @@ class StreamingRequest:
             self._held = b"%b%b\r\n" % (status_line(head.status, head.reason), head.block)
             channel.open_tunnel(self)
             return
-        persistent = self.facts.persistent and self.is_body_complete and channel.may_persist()
+        persistent = (
+            not self.closing and self.facts.persistent and self.is_body_complete and channel.may_persist()
+        )
         if head.framing is framing and persistent and self.version >= 11:
             self._held = head.rendered
             return
@@ -272,6 +274,9 @@ class StreamingRequest:
             lines.append((b"Allow", error.allow))
         if status == 503:
             lines.append((b"Retry-After", b"1"))
+        # Whoever sent one malformed head is not believed about where the next one begins. What follows a refused
+        # CONNECT may be octets for its tunnel (RFC 9110 §9.3.6), and are never to be read as requests.
+        self.closing = status == 400 or self.method == b"CONNECT"
         self.start(OutgoingHead(status, b"", Fields.of(lines)), Framing("length", len(page)), None)
         if self.method != b"HEAD":
             self.write(page)

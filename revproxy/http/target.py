@@ -17,8 +17,9 @@ UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SLASHES: Final = re.compile(rb"/{2,}")
 _PARAMETERS: Final = re.compile(rb";[^/]*")
-# RFC 3986 §3.2.2: a bracketed IPv6 address, or a registered name / IPv4 address; then perhaps a port.
-_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+)(?::([0-9]*))?")
+# RFC 3986 §3.2.2: a bracketed IPv6 address, or a registered name / IPv4 address; then perhaps a port. No comma: a
+# recipient that joined two Hosts, or that splits lists, would read two hosts in it.
+_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+)(?::([0-9]*))?")
 
 ALLOWED_METHODS: Final = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
 
