@@ -184,8 +184,8 @@ class ListeningPort:
             try:
                 self._accepted(sock, address)
             except Exception:  # noqa: BLE001  # whatever goes wrong with one connection, the others are served
+                # If somebody holds the socket by now, a deadline ends it; if nobody does, it goes with its last name.
                 _log.failure("a connection that was accepted on {address} failed", address=self.address)
-                sock.close()
 
     def _give_up(self, reason: OSError) -> None:
         """Accepts no more until the next sweep."""
