@@ -132,6 +132,8 @@ class Channel(ClientConnection):
         self._drained = True
         request = self.request
         if request is None:
+            if self.is_closing:
+                self.close()
             return
         if request.finished and not request.tunnel:
             self.complete(request)

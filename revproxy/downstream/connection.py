@@ -35,6 +35,7 @@ class ClientConnection:
         "deadline",
         "frontend",
         "half_closed",
+        "is_closing",
         "lingering",
         "pending",
         "stream",
@@ -52,6 +53,8 @@ class ClientConnection:
         """Octets that came and wait for their turn; set by ``set_pending`` alone."""
         self.lingering = False
         """Whether all was said: what still comes is dropped."""
+        self.is_closing = False
+        """Whether it is over when what waits for the client was taken."""
         self._lingered = 0
         self._held_octets = 0
         self._counted = counted
@@ -134,14 +137,17 @@ class ClientConnection:
             self.close()
 
     def close(self) -> None:
-        """Closes once everything written was taken."""
-        self.stream.close()
-        if self.stream.closed:
+        """Closes once everything written was taken: whoever hears that it was, calls this again (``is_closing``)."""
+        stream = self.stream
+        if not stream.queued:
+            stream.close()
+        if stream.closed:
             self.forget()
-        else:
-            # Something is still to be sent: the sweep watches over it.
-            self.lingering = True
+        elif not self.is_closing:
+            # The sweep watches over it.
+            self.is_closing = self.lingering = True
             self.deadline = self.frontend.now() + self.frontend.limits.send_timeout
+            stream.pause_reading()
 
     def sweep_lingering(self, now: float) -> None:
         """Ends what lingers when its time is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.web.resource import IResource
 
+from revproxy.config.model import Limits
 from revproxy.http.forward import FieldChanges
 from revproxy.resources.base import Route, Routes
 from revproxy.resources.proxy import ProxyResource
@@ -132,3 +133,41 @@ def test_the_same_fields_on_another_route_are_forwarded_as_that_route_says(make_
     assert [request.get(b"host") for request in asked] == expected
     kept = [got.get(b"x-kept") for got in answers(client, *[b"GET"] * 6)]
     assert kept == [None if host == b"one.example" else b"y" for host in expected]
+
+
+@pytest.mark.parametrize("leaves", ["reads on", "cuts"])
+def test_a_connection_that_is_over_is_let_go_at_once(make_proxy: MakeProxy, leaves: str) -> None:
+    """Not when the sweep comes by: a stopping proxy waits for what is left."""
+    proxy = make_proxy()
+    client = proxy.client(room=1000)
+    client.reads = False
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    server = proxy.origin.last
+    server.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + b"x" * 5000)
+    client.fin()
+    server.close()
+    assert len(proxy.frontend.channels) == 1
+    if leaves == "reads on":
+        client.reads = True
+        proxy.network.settle()
+        assert client.received.endswith(b"x" * 5000) and client.ended and not client.was_reset
+    else:
+        client.cut()
+    assert proxy.frontend.channels == set()
+    assert proxy.queued == 0
+
+
+def test_what_is_to_be_closed_and_is_not_taken_is_cut(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(limits=Limits(send_timeout=5.0))
+    client = proxy.client(room=1000)
+    client.reads = False
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    server = proxy.origin.last
+    server.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + b"x" * 5000)
+    client.fin()
+    server.close()
+    proxy.advance(4)
+    assert len(proxy.frontend.channels) == 1
+    proxy.advance(2)
+    assert proxy.frontend.channels == set()
+    assert client.sock.reset
