@@ -161,7 +161,10 @@ class Connecting:
         self._forget()
         self._socket = None
         if sock is not None:
-            self.user.connected(SocketStream(sock, self._reactor, self._budget))
+            self._opened(sock)
+
+    def _opened(self, sock: socket.socket) -> None:
+        self.user.connected(SocketStream(sock, self._reactor, self._budget))
 
     def _fail(self, reason: OSError) -> None:
         self.cancel()

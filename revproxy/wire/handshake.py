@@ -27,6 +27,7 @@ from revproxy.wire.sweep import Sweep
 from revproxy.wire.tls import TlsStream, reasons_of
 
 PEEK: Final = LONGEST + 1024
+TOO_LATE: Final = "it was not complete in time"
 _ENDED: Final = getattr(select, "POLLRDHUP", 0)
 
 
@@ -117,7 +118,7 @@ class _Handshake:
     def sweep(self, now: float) -> None:
         """Keeps the deadline."""
         if now >= self.deadline:
-            self._fail("it was not complete in time")
+            self._fail(TOO_LATE)
 
     def doRead(self) -> None:
         """The socket is readable."""
@@ -160,10 +161,13 @@ class _Handshake:
             self._fail(f"{type(reason).__name__}: {reason}")
         else:
             self._forget()
-            self._done(TlsStream(self._socket, connection, self._reactor, self._budget))
+            self._done(self._stream(connection))
 
     def _explain(self, reason: SSL.Error) -> str:
         return reasons_of(reason)
+
+    def _stream(self, connection: SSL.Connection) -> TlsStream:
+        return TlsStream(self._socket, connection, self._reactor, self._budget)
 
     def _done(self, stream: TlsStream) -> None:
         raise NotImplementedError
@@ -309,6 +313,7 @@ class ServerHandshake(_Handshake):
         self._fail(reason)
 
     def _done(self, stream: TlsStream) -> None:
+        stream.fin_is_departure = True
         self.user.secured(stream, self._chosen)
 
     def _tell(self, error: HandshakeFailed) -> None:

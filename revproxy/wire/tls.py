@@ -9,7 +9,8 @@ pyOpenSSL wraps each read and write in checks and an allocation that cost as muc
 Where its parts are as we know them the two calls are made directly, else through its public methods.
 
 Ends (RFC 8446 §6.1). close_notify is the end of the peer's octets. A FIN without it is a loss: what came may be
-truncated. A FIN behind it is a departure and no half-close. We send close_notify before every orderly end of ours.
+truncated. A FIN behind it is a client's departure and no half-close; a server may well end its answer so. We send
+close_notify before every orderly end of ours.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class TruncatedInput(PeerReset):
 class TlsStream(SocketStream):
     """A socket whose TLS handshake is complete."""
 
-    __slots__ = ("_handle", "_told_end", "connection")
+    __slots__ = ("_handle", "_told_end", "connection", "fin_is_departure")
 
     def __init__(
         self, sock: socket.socket, connection: SSL.Connection, reactor: IReactorFDSet, budget: OctetBudget
@@ -61,6 +62,8 @@ class TlsStream(SocketStream):
         self.connection = connection
         self._handle: Any = connection._ssl if DIRECT else None
         self._told_end = False
+        self.fin_is_departure = False
+        """Whether a peer that closes behind its close_notify wants no answer any more: clients don't."""
 
     # What the user does.
 
@@ -182,11 +185,12 @@ class TlsStream(SocketStream):
     def _input_ended(self) -> None:
         self.pause_reading()
         self.input_at_end = True
-        poller = select.poll()
-        poller.register(self._fd, _RDHUP)
-        if poller.poll(0) and not self.output_ended and not self._ending:
-            self._lose(PeerReset("the peer closed the connection"))
-            return
+        if self.fin_is_departure and not self.output_ended and not self._ending:
+            poller = select.poll()
+            poller.register(self._fd, _RDHUP)
+            if poller.poll(0):
+                self._lose(PeerReset("the peer closed the connection"))
+                return
         self.user.input_ended()
 
     def _shut(self) -> None:

@@ -148,13 +148,23 @@ def test_close_notify_is_the_end_of_the_peers_octets_and_no_more(newest: int) ->
     bench.close()
 
 
-def test_close_notify_and_a_fin_behind_it_are_a_departure(bench: Bench) -> None:
+def test_close_notify_and_a_fin_behind_it_are_a_clients_departure(bench: Bench) -> None:
+    bench.stream.fin_is_departure = True
     bench.stream.resume_reading()
     bench.peer.shutdown()
     bench.socket.close()
     bench.reactor.until(lambda: bench.user.told)
     assert bench.told == [PeerReset]
     assert bench.stream.closed
+
+
+def test_a_server_may_end_its_answer_and_the_connection_at_once(bench: Bench) -> None:
+    bench.stream.resume_reading()
+    bench.peer.send(b"all of it")
+    bench.peer.shutdown()
+    bench.socket.shutdown(1)
+    bench.reactor.until(lambda: "ended" in bench.user.told)
+    assert bench.told == [b"all of it", "ended"]
 
 
 def test_a_fin_alone_may_have_cut_something_off(bench: Bench) -> None:
