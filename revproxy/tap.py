@@ -14,6 +14,8 @@ import attrs
 from twisted.application.service import IService
 from twisted.python import usage
 
+import twisted
+from revproxy._version import VERSION
 from revproxy.config.load import from_servers, load
 from revproxy.config.model import AccessLog, Config
 from revproxy.errors import ConfigError
@@ -51,6 +53,11 @@ class Options(usage.Options):
     def opt_listen(self, address: str) -> None:
         """Address to listen on: :8080 (the default), 127.0.0.1:8080, [::1]:8080, unix:/path. May be repeated."""
         self["listen"].append(address)
+
+    def opt_version(self) -> NoReturn:
+        """Print the versions of revproxy and of Twisted, and end."""
+        print(f"revproxy {VERSION}, Twisted {twisted.__version__}")
+        raise SystemExit(0)
 
     opt_t = opt_to
     opt_l = opt_listen
