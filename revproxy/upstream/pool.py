@@ -232,7 +232,9 @@ class Pool:
         self._uncount(state)
         if state.connect_failed(self.now(), self.options.set_aside):
             _log.warn(
-                "server {name} is set aside for {seconds:.0f} s: {detail}",
+                "server {name} is set aside for {seconds:.0f} s: {detail}"
+                if self._only is None
+                else "server {name} can't be reached, and is tried for each request, since there is no other: {detail}",
                 name=state.name.decode("utf-8", "replace"),
                 seconds=self.options.set_aside,
                 detail=error.detail,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.support.dialogue import GET, OK, answer, answering
 from tests.support.fixtures import MakeProxy
@@ -131,3 +132,28 @@ def test_when_all_are_aside_one_is_tried(make_proxy: MakeProxy) -> None:
     client = proxy.client()
     client.send(GET)
     assert answer(client).status == 200
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        (TWO, "server 10.0.0.1 is set aside for 10 s: 10.0.0.1: Connection refused"),
+        (
+            TWO[:1],
+            "server 10.0.0.1 can't be reached, and is tried for each request, since there is no other: "
+            "10.0.0.1: Connection refused",
+        ),
+    ],
+)
+def test_the_log_says_once_what_becomes_of_a_server(make_proxy: MakeProxy, servers: list[str], said: str) -> None:
+    proxy = make_proxy(servers=servers, set_aside=10.0)
+    for origin in proxy.origins.values():
+        answering(origin, lambda request: OK)
+    proxy.origin.mode = "refuse"
+    with capturedLogs() as events:
+        for _ in range(3):
+            proxy.client().send(GET)
+        proxy.origin.mode = "accept"
+        proxy.advance(11)
+        proxy.client().send(GET)
+    assert [formatEvent(event) for event in events] == [said, "server 10.0.0.1 can be reached again"]
