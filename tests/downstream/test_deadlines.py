@@ -145,3 +145,28 @@ def test_a_long_answer_has_no_deadline_of_the_clients(make_proxy: MakeProxy) -> 
         end.send(b"1\r\nx\r\n")
     end.send(b"0\r\n\r\n")
     assert answer(client).body == b"x" * 20
+
+
+def test_a_body_that_waits_for_another_connection_is_not_the_clients_fault(make_proxy: MakeProxy) -> None:
+    """The client is not read from while its request waits to be sent again: that time is not held against it."""
+    proxy = make_proxy(connections_per_server=1, queue_timeout=500.0, answer_timeout=500.0)
+    client, other = proxy.client(), proxy.client()
+    client.send(GET)
+    proxy.origin.last.send(OK)
+    client.take_back()
+    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234")
+    other.send(GET)
+    proxy.advance(2)
+    proxy.origin.last.cut()
+    assert len(proxy.origin.connections) == 2
+    proxy.advance(70)
+    proxy.origin.last.send(OK)
+    assert answer(other).status == 200
+    third = proxy.origin.connections[2]
+    assert third.received.endswith(b"01234")
+    proxy.advance(5)
+    assert client.received == b""
+    client.send(b"56789")
+    third.send(OK)
+    assert third.received.endswith(b"0123456789")
+    assert answer(client, b"PUT").status == 200
