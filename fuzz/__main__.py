@@ -48,18 +48,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fuzz_here(asked.target, asked.options)
     if unknown := set(asked.targets) - set(NAMES):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
-    has_atheris = importlib.util.find_spec("atheris") is not None
-    if not has_atheris:
+    fuzz = _fuzz if has_atheris() else _try_random
+    if fuzz is _try_random:
         print(NO_ATHERIS, flush=True)
     seed = asked.seed or int.from_bytes(os.urandom(3), "big") + 1
     for name in asked.targets or NAMES:
         print(f"fuzz: {name} for {asked.time} s, seed {seed}", flush=True)
-        found = (_fuzz if has_atheris else _try_random)(name, asked.time, seed)
+        found = fuzz(name, asked.time, seed)
         if found is not None:
             print(f"fuzz: a mistake was found; this shows it again:\n    {sys.executable} -m fuzz replay {found}")
             return 1
     print("fuzz: no mistake was found")
     return 0
+
+
+def has_atheris() -> bool:
+    """Whether there is a fuzzer."""
+    return importlib.util.find_spec("atheris") is not None
 
 
 def _target_of(file: Path) -> str:

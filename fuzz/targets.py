@@ -39,8 +39,8 @@ def _script(random: Random) -> bytes:
 
 def _mutate_peer(make: Callable[[Random], bytes], octets: bytes, most: int, random: Random, havoc: Havoc) -> bytes:
     if not octets or random.randrange(20) == 0:
-        return random.randbytes(1) + octets[1:]
-    return octets[:1] + mutated_octets(octets[1:], most - 1, random, havoc, make)
+        return (random.randbytes(1) + octets[1:])[:most]
+    return (octets[:1] + mutated_octets(octets[1:], most - 1, random, havoc, make))[:most]
 
 
 TARGETS: Final = {
