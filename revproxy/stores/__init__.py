@@ -1,1 +1,1 @@
-"""Where stored responses are kept: in memory, on disk, in Redis, or in tiers of these."""
+"""Where stored responses are: in memory, on disk, on another machine, or in memory before one of the others."""
