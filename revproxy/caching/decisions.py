@@ -48,8 +48,9 @@ class Revalidate(NamedTuple):
     goes on as it is, and ``stored`` only stands by for a failure (``on_failure``).
     """
 
-    stored: StoredResponse
-    """What would be used if it were valid."""
+    stored: StoredResponse | None
+    """What would be used if it were valid; None where Vary selects nothing, and only validators of other variants are
+    sent."""
     nominated: tuple[StoredResponse, ...]
     """Those whose validators are sent; ``stored`` is the first where it has one."""
     add: Pairs
@@ -83,25 +84,23 @@ class Refuse(NamedTuple):
 
     reason: Reason
     outdated: bool
-    """Whether it shows that what is stored and selected by the request is no longer the resource's state: then those
-    are removed (RFC 9111 §4.3.3)."""
+    """In answer to a ``Revalidate``: whether it shows that what Vary selects is no longer the resource's state. Then
+    that is removed (RFC 9111 §4.3.3)."""
 
 
 class Freshen(NamedTuple):
-    """Stored responses got new fields (RFC 9111 §4.3.4, §4.3.5)."""
+    """Stored responses are judged anew (RFC 9111 §4.3.4, §4.3.5)."""
 
     updates: tuple[tuple[StoredResponse, StoredHead], ...]
     """Give each of these stored responses its new head."""
     serve: tuple[StoredResponse, StoredHead] | None
-    """Answer the client with this content under this head (which may be none of the updates, and isn't stored then);
-    the client's preconditions and Range are evaluated against it. None: pass the answer on as it came."""
-    reason: Reason
-
-
-class Invalidate(NamedTuple):
-    """These stored responses must be validated before their next use."""
-
-    stored: tuple[StoredResponse, ...]
+    """Answer the client with this content under this head; the client's preconditions and Range are evaluated against
+    it. The head is for this answer alone: it may hold fields that must not be stored. None: pass the answer on as it
+    came."""
+    drop: tuple[StoredResponse, ...]
+    """Remove these: the answer forbids to keep them."""
+    invalidate: tuple[StoredResponse, ...]
+    """These must be validated before their next use."""
     reason: Reason
 
 
@@ -124,4 +123,4 @@ class Refetch(NamedTuple):
 
 
 RequestDecision = Serve | Forward | Revalidate | GatewayTimeout
-ValidationDecision = Freshen | Invalidate | PassOn | Replace | Refetch
+ValidationDecision = Freshen | Serve | PassOn | Replace | Refetch

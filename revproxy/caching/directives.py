@@ -31,6 +31,9 @@ _WHOLE_QUOTED: Final = re.compile(rb"(?s)" + _QUOTED)
 _WORD: Final = re.compile(_TOKEN)
 _ESCAPE: Final = re.compile(rb"(?s)\\(.)")
 
+NEEDED: Final = frozenset({b"age", b"cache-control", b"date", b"etag", b"expires", b"last-modified", b"vary"})
+"""Fields by which a stored response is judged: it is never kept without them."""
+
 Member = tuple[bytes, bytes | None]
 """A directive: its name in lower case, its argument without quotes, None where there is none."""
 
@@ -89,11 +92,13 @@ def _split(value: bytes) -> tuple[list[bytes], bytes]:
 
 
 def field_names(argument: bytes) -> frozenset[bytes]:
-    """The lower-case names in the argument of no-cache or private; empty where it is not a list of field names, so that
-    the directive counts as if it had none (RFC 9111 §5.2.2.4)."""
+    """The lower-case names in the argument of no-cache or private; empty where the directive counts as if it had none
+    (RFC 9111 §5.2.2.4): the argument is no list of field names, or names a field without which the response can't be
+    judged."""
     names = {name for part in argument.lower().split(b",") if (name := part.strip(b" \t"))}
-    if any(name.translate(None, TOKEN_OCTETS) for name in names):
-        return frozenset()
+    for name in names:
+        if name.translate(None, TOKEN_OCTETS) or name in NEEDED or name.endswith(b"-cache-control"):
+            return frozenset()
     return frozenset(names)
 
 

@@ -70,6 +70,12 @@ class CacheOptions:
     """Whether strong entity tags of what is stored for other request fields are sent along in validations."""
     apparent_age: bool = True
     """Whether a Date in the past makes a response older (RFC 9111 §4.2.3). Servers with wrong clocks need it off."""
+    bypasses: bool = attrs.field(init=False)
+    """Whether any request could bypass the cache."""
+
+    @bypasses.default
+    def _bypasses(self) -> bool:
+        return bool(self.bypass_cookies or self.bypass_headers)
 
 
 DEFAULT_OPTIONS = CacheOptions()

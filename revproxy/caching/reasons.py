@@ -278,6 +278,18 @@ class Reason(Enum):
         "RFC 9111 §4.1",
         "let the server name the fields that it looks at",
     )
+    VARY_OVERSIZED = (
+        "vary-oversized",
+        "the fields that Vary names are too many or too large",
+        "a bound of the cache",
+        "let the server name fewer fields in Vary",
+    )
+    LABELS_EXCESS = (
+        "labels-excess",
+        "the response has more cache tags or groups than are kept",
+        "a bound of the cache",
+        "send fewer",
+    )
     NEVER_USABLE = (
         "never-usable",
         "the response is not fresh and has no validator, so it could never be used",
