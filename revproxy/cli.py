@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from revproxy._version import VERSION
+from revproxy.certificates.checks import check_certificates
 from revproxy.config.listing import Row, listing
 from revproxy.config.load import Examination, examine
 from revproxy.config.mistakes import Mistake
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    examination = examine(arguments.file)
+    examination = examine(arguments.file, [check_certificates])
     if arguments.json:
         _print_json(_check_result(arguments.file, examination))
     else:
@@ -86,7 +87,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _routes(arguments: argparse.Namespace) -> int:
-    examination = examine(arguments.file)
+    examination = examine(arguments.file, [check_certificates])
     config = examination.config
     if arguments.json:
         result = _check_result(arguments.file, examination)

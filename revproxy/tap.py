@@ -16,6 +16,7 @@ from twisted.python import usage
 
 import twisted
 from revproxy._version import VERSION
+from revproxy.certificates.checks import check_certificates
 from revproxy.config.load import from_servers, load
 from revproxy.config.model import AccessLog, Config
 from revproxy.errors import ConfigError
@@ -87,7 +88,7 @@ class Options(usage.Options):
 
     def _load(self) -> Config:
         if self["config"]:
-            config = load(self["config"])
+            config = load(self["config"], [check_certificates])
             if self["listen"]:
                 config = attrs.evolve(config, listeners=from_servers(["http://localhost"], self["listen"]).listeners)
         else:

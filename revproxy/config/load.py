@@ -19,7 +19,7 @@ from revproxy.config.mistakes import ConfigMistakes, Mistake, Path, Place, in_or
 from revproxy.config.model import Config, Listener, Route, Server, Site, UpstreamOptions
 from revproxy.config.python import run
 from revproxy.config.read import read, toml_path
-from revproxy.config.validate import settle, validate
+from revproxy.config.validate import Check, settle, validate
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,18 +47,18 @@ class Examination:
         return tuple(mistake for mistake in self.mistakes if mistake.warning)
 
 
-def load(path: str | os.PathLike[str]) -> Config:
+def load(path: str | os.PathLike[str], also: Sequence[Check] = ()) -> Config:
     """The configuration in a file: TOML, or Python if its name ends in ".py". Warnings are left out.
 
-    Raises ``ConfigMistakes``, which lists everything that is wrong.
+    ``also`` are further checks. Raises ``ConfigMistakes``, which lists everything that is wrong.
     """
-    examination = examine(path)
+    examination = examine(path, also)
     if examination.config is None:
         raise ConfigMistakes(mistake for mistake in examination.mistakes if not mistake.warning)
     return examination.config
 
 
-def examine(path: str | os.PathLike[str]) -> Examination:
+def examine(path: str | os.PathLike[str], also: Sequence[Check] = ()) -> Examination:
     """What ``load`` gives, with the warnings, and mistakes as a value instead of an exception."""
     file = FilePath(path)
     try:
@@ -68,9 +68,9 @@ def examine(path: str | os.PathLike[str]) -> Examination:
         return Examination(None, (Mistake(path=(), text=f"the file can't be read: {reason}", file=str(file)),))
     try:
         if file.suffix == ".py":
-            config, mistakes = _examine_python(file, source)
+            config, mistakes = _examine_python(file, source, also)
         else:
-            config, mistakes = _examine_toml(file, source)
+            config, mistakes = _examine_toml(file, source, also)
     except ConfigMistakes as error:
         return Examination(None, error.mistakes)
     unusable = any(not mistake.warning for mistake in mistakes)
@@ -97,16 +97,16 @@ def from_servers(urls: Sequence[str], listen: str | Sequence[str] = ":8080") -> 
     return config
 
 
-def _examine_python(file: FilePath, source: bytes) -> tuple[Config, list[Mistake]]:
-    config, mistakes = settle(run(file, source), file.parent)
+def _examine_python(file: FilePath, source: bytes, also: Sequence[Check]) -> tuple[Config, list[Mistake]]:
+    config, mistakes = settle(run(file, source), file.parent, also)
     return config, [attrs.evolve(each, path=("config", *each.path), file=str(file)) for each in mistakes]
 
 
-def _examine_toml(file: FilePath, source: bytes) -> tuple[Config, list[Mistake]]:
+def _examine_toml(file: FilePath, source: bytes, also: Sequence[Check]) -> tuple[Config, list[Mistake]]:
     text = _decoded(file, source)
     data = _parsed(file, text)
     reading = read(data, file.parent)
-    config, found = settle(reading.config, file.parent)
+    config, found = settle(reading.config, file.parent, also)
     translated = [
         attrs.evolve(
             mistake,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path as FilePath
 
 import attrs
@@ -17,30 +17,36 @@ from revproxy.config.mistakes import Mistake, independent
 from revproxy.config.model import Config, Route, Site, TLSOptions
 from revproxy.config.typed import typed
 
+Check = Callable[[Config], Iterable[Mistake]]
+"""What else looks for mistakes: a room on a higher floor that knows what the configuration is for."""
 
-def validate(config: Config) -> list[Mistake]:
+
+def validate(config: Config, also: Iterable[Check] = ()) -> list[Mistake]:
     """All mistakes and warnings, with paths in the model's terms (``sites[1].routes[0].proxy``) and without lines.
 
     Relative paths of folders and files mean the current directory.
     """
-    return settle(config, None)[1]
+    return settle(config, None, also)[1]
 
 
-def settle(config: Config, folder: FilePath | None) -> tuple[Config, list[Mistake]]:
+def settle(config: Config, folder: FilePath | None, also: Iterable[Check] = ()) -> tuple[Config, list[Mistake]]:
     """The ``Config`` with its relative paths seen from ``folder``, and what is wrong with it (see ``validate``)."""
     if not isinstance(config, Config):
         return Config(), [Mistake(path=(), text=f"a Config is expected, not {type(config).__name__}")]
     clean, mistakes = typed(config)
     if folder is not None:
         clean = _absolute(clean, folder)
-    checks: Iterable[Mistake] = (
+    checks: list[Mistake] = [
         *check_listeners(clean),
         *check_sites(clean),
         *check_upstreams(clean),
         *check_logs(clean),
         *check_tls(clean),
-    )
-    return clean, [*mistakes, *independent(checks, {mistake.path for mistake in mistakes})]
+    ]
+    kept = independent(checks, {mistake.path for mistake in mistakes})
+    wrong = {mistake.path for mistake in (*mistakes, *kept) if not mistake.warning}
+    more = [mistake for check in also for mistake in check(clean)]
+    return clean, [*mistakes, *kept, *independent(more, wrong)]
 
 
 def _absolute(config: Config, folder: FilePath) -> Config:

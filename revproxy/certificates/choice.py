@@ -1,0 +1,166 @@
+"""Which certificate, and which context, a client's hello is answered with.
+
+One ``Choice`` is made of all certificates that are there and of what the sites demand; a change makes a new one, which
+takes over the contexts that stay as they are. Connections that are open keep the context they were begun with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import attrs
+from OpenSSL import SSL
+
+from revproxy.certificates.contexts import PROFILES, PROTOCOLS, ClientAuthorities, build_context
+from revproxy.certificates.names import NameTable
+from revproxy.certificates.pem import Certificate
+from revproxy.certificates.sites import Sites, SiteSecurity
+from revproxy.wire.client_hello import UNRECOGNIZED_NAME, ClientHello
+from revproxy.wire.handshake import HandshakeRefused
+
+NO_APPLICATION_PROTOCOL: Final = 120
+INTERNAL_ERROR: Final = 80
+_TLS_1_3: Final = 0x0304
+_ECDSA: Final = frozenset({0x0403, 0x0503, 0x0603})
+
+Staple = Callable[[Certificate], Callable[[], bytes]]
+
+
+@attrs.frozen(eq=False)
+class ChosenContext:
+    """What a handshake goes on with."""
+
+    context: SSL.Context
+    server_name: str
+    """The name that the client asked for; empty for none."""
+    clients: ClientAuthorities | None = None
+    """What was demanded of the client's certificate; None for nothing."""
+    is_challenge: bool = False
+    """Whether the connection only proves something (``acme-tls/1``): it carries no requests."""
+
+
+Hook = Callable[[ClientHello], ChosenContext | None]
+
+
+class Choice:
+    """Chooses among certificates."""
+
+    __slots__ = ("_contexts", "_default", "_default_name", "_refuses", "_sites", "_staple", "_table")
+
+    def __init__(
+        self,
+        certificates: Sequence[Certificate],
+        sites: Sites,
+        *,
+        default: str | None,
+        refuses: bool,
+        now: float,
+        staple: Staple | None = None,
+        before: Choice | None = None,
+    ) -> None:
+        """``certificates`` that come first win over later ones for the same name and kind of key.
+
+        ``default`` is the name whose certificate is served where none was asked for, ``refuses`` whether unknown names
+        are refused. ``before`` is the choice whose contexts are taken over where nothing changed.
+        """
+        self._sites = sites
+        self._staple = staple
+        self._refuses = refuses
+        self._contexts: dict[tuple[bytes, bytes], SSL.Context] = {}
+        by_name: dict[str, list[Certificate]] = {}
+        for certificate in certificates:
+            for name in certificate.names:
+                by_name.setdefault(name, []).append(certificate)
+        self._table = NameTable((name, _by_kind(held, now)) for name, held in by_name.items())
+        self._default_name = default or ""
+        self._default = self._default_of(certificates, default, now)
+        self._take_over(certificates, before)
+
+    def _default_of(
+        self, certificates: Sequence[Certificate], default: str | None, now: float
+    ) -> tuple[Certificate, ...]:
+        names = [default] if default else [host for host in self._sites.hosts if not host.startswith("*")]
+        for name in names:
+            found = self._table.find_by_label(name)
+            if found:
+                self._default_name = name
+                return found
+        return _by_kind(certificates[:1], now)
+
+    def _take_over(self, certificates: Sequence[Certificate], before: Choice | None) -> None:
+        """Contexts for the names that are known; others are made when they are asked for."""
+        if before is not None:
+            current = {certificate.fingerprint for certificate in certificates}
+            sites = {site.session_id for site in (*self._sites.all, self._sites.nobody)}
+            for key, context in before._contexts.items():
+                if key[0] in sites and key[1] in current:
+                    self._contexts[key] = context
+        for name in self._table.exact_names():
+            for certificate in self._table.find_by_label(name) or ():
+                self._context(self._sites.find(name), certificate)
+
+    def choose(self, hello: ClientHello) -> ChosenContext:
+        """See ``ContextChoice``."""
+        if hello.alpn and not any(protocol in PROTOCOLS for protocol in hello.alpn):
+            # RFC 7301 §3.2. Going on without would let an attacker turn octets for another protocol into requests.
+            raise HandshakeRefused(NO_APPLICATION_PROTOCOL, "the client speaks none of our protocols over TLS")
+        name = hello.server_name
+        found = self._table.find_by_label(name) if name else None
+        if found is None:
+            if name and self._refuses:
+                raise HandshakeRefused(UNRECOGNIZED_NAME, f'there is no certificate for "{name}"')
+            found = self._default
+            if not found:
+                raise HandshakeRefused(INTERNAL_ERROR, "there is no certificate")
+        site = self._sites.find(name or self._default_name)
+        certificate = next((each for each in found if takes(hello, each)), found[0])
+        return ChosenContext(self._context(site, certificate), name, site.clients)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a certificate for a name."""
+        return self._table.find_by_label(name) is not None
+
+    def _context(self, site: SiteSecurity, certificate: Certificate) -> SSL.Context:
+        key = (site.session_id, certificate.fingerprint)
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = build_context(
+                certificate,
+                PROFILES[site.profile],
+                site=site.session_id,
+                clients=site.clients,
+                staple=self._staple(certificate) if self._staple and certificate.responder else None,
+            )
+        return context
+
+
+def _by_kind(certificates: Iterable[Certificate], now: float) -> tuple[Certificate, ...]:
+    """The best certificate of each kind of key: ECDSA's first, RSA's after them.
+
+    Among those of one kind, one that is valid now wins over one that is not, else the first.
+    """
+    best: dict[frozenset[int], Certificate] = {}
+    for certificate in certificates:
+        held = best.get(certificate.schemes)
+        if held is None or (is_valid(certificate, now) and not is_valid(held, now)):
+            best[certificate.schemes] = certificate
+    return tuple(sorted(best.values(), key=lambda each: not each.schemes & _ECDSA))
+
+
+def is_valid(certificate: Certificate, now: float) -> bool:
+    """Whether ``now``, in seconds since 1970, lies within its validity."""
+    return certificate.not_before <= now <= certificate.not_after
+
+
+def takes(hello: ClientHello, certificate: Certificate) -> bool:
+    """Whether the client can check the certificate's signature in the handshake (RFC 8446 §4.2.3, RFC 5246 §7.4.1.4.1).
+
+    In TLS 1.2 an ECDSA scheme names only its hash, so any of them stands for every curve.
+    """
+    offered = hello.signature_algorithms
+    if not certificate.schemes.isdisjoint(offered):
+        return True
+    if _TLS_1_3 not in hello.versions and certificate.schemes & _ECDSA:
+        return not _ECDSA.isdisjoint(offered)
+    return False
