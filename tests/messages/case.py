@@ -59,7 +59,7 @@ class Case:
     fin: bool = False
     """Whether the client ends its octets behind them."""
     stands_alone: bool = False
-    """Whether what follows would be a part of it, because it is incomplete."""
+    """Whether nothing can follow: it would be a part of what is incomplete, or race with a server that leaves."""
     trusted: bool = False
     """Whether the client is a trusted proxy."""
     proxy: dict[str, Any] = attrs.Factory(dict)

@@ -10,9 +10,11 @@ import pytest
 from tests.messages import (
     cases_chunks,
     cases_content_length,
+    cases_expect_upgrade,
     cases_fields,
     cases_host,
     cases_methods_versions,
+    cases_persistence,
     cases_targets,
     cases_transfer_encoding,
 )
@@ -27,6 +29,8 @@ CASES: list[Case] = [
     *cases_targets.CASES,
     *cases_host.CASES,
     *cases_methods_versions.CASES,
+    *cases_persistence.CASES,
+    *cases_expect_upgrade.CASES,
 ]
 RUNS = [
     pytest.param(case, feeding, transport, id=f"{case.id}-{feeding.name}-{transport.name}")
