@@ -8,10 +8,13 @@ from collections import Counter
 import pytest
 
 from tests.messages import (
+    cases_answer_bodies,
+    cases_answer_heads,
     cases_chunks,
     cases_content_length,
     cases_expect_upgrade,
     cases_fields,
+    cases_hop_by_hop,
     cases_host,
     cases_methods_versions,
     cases_persistence,
@@ -31,6 +34,9 @@ CASES: list[Case] = [
     *cases_methods_versions.CASES,
     *cases_persistence.CASES,
     *cases_expect_upgrade.CASES,
+    *cases_hop_by_hop.CASES,
+    *cases_answer_heads.CASES,
+    *cases_answer_bodies.CASES,
 ]
 RUNS = [
     pytest.param(case, feeding, transport, id=f"{case.id}-{feeding.name}-{transport.name}")
