@@ -330,7 +330,7 @@ def test_every_octet_asked_for_is_there_and_none_twice(asked: list[bytes], first
         assert len(given_) == len(set(given_)) and wanted <= set(given_) <= stored
         made = partial_content(RESPONSE, plan, first=first, total=total, boundary=b"b", if_range=False)
         assert made.length == sum(len(head) + length for head, _, length in made.parts) + len(made.closing)
-        assert all(0 <= at and at + length <= size for _, at, length in made.parts)
+        assert all(at >= 0 and at + length <= size for _, at, length in made.parts)
     elif plan.action is UNSATISFIABLE:
         assert not wanted
     elif plan.action is WHOLE:
