@@ -1,0 +1,45 @@
+"""What an unsafe request makes invalid (RFC 9111 §4.4)."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from revproxy.caching.storing import resolved
+from revproxy.http.fields import Fields
+
+SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
+"""Methods that are registered as safe (RFC 9110 §9.2.1, §16.1.1). Any other may change what is stored."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def invalidated(method: bytes, url: bytes, status: int, fields: Fields) -> tuple[bytes, ...]:
+    """The URLs whose stored responses must be validated before they are used again: the target, then those in Location
+    and Content-Location that are of the same origin. None for a safe method, or an answer that is an error.
+
+    To be acted upon before the response itself is stored.
+    """
+    if method in SAFE or not 200 <= status < 400:
+        return ()
+    urls = [url]
+    origin = _origin(url)
+    for name in (b"location", b"content-location"):
+        for value in fields.all(name):
+            other = resolved(url, value)
+            # A URL of another origin is never touched: else any server could empty the cache of any other.
+            if other and other not in urls and origin is not None and _origin(other) == origin:
+                urls.append(other)
+    return tuple(urls)
+
+
+def _origin(url: bytes) -> tuple[str, str, int] | None:
+    """Scheme, host and port (RFC 9110 §4.3.1); None where there are none."""
+    try:
+        parts = urlsplit(url.decode("latin-1"))
+        scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host or scheme not in _PORTS:
+        return None
+    return scheme, host.rstrip("."), _PORTS[scheme] if port is None else port
