@@ -49,15 +49,15 @@ class Feeding:
 
     name: str
     one_by_one: bool = False
+    """Whether both sides' octets come one by one. What follows the case comes afterwards, at once."""
     trailing: bool = False
-    """Whether another request follows at once."""
+    """Whether another request follows, in one piece with the case's octets."""
 
 
 FEEDINGS = [
     Feeding("whole"),
     Feeding("octets", one_by_one=True),
     Feeding("trailing", trailing=True),
-    Feeding("trailing octets", one_by_one=True, trailing=True),
 ]
 
 
@@ -132,16 +132,23 @@ def run(case: Case, feeding: Feeding, transport: Transport) -> None:
     backend = Backend(proxy, (*case.replies, OK), one_by_one=feeding.one_by_one)
     client = transport.open(proxy, case)
     octets = case.sent + NEXT if feeding.trailing else case.sent
-    pieces = [octets[at : at + 1] for at in range(len(octets))] if feeding.one_by_one else [octets]
-    for piece in pieces:
+    for piece in [octets[at : at + 1] for at in range(len(octets))] if feeding.one_by_one else [octets]:
         client.send(piece)
         backend.work()
     if case.fin:
         client.fin()
         backend.work()
+    _check(case, feeding, transport, proxy, client)
+    if feeding.one_by_one and not case.fin and not case.stands_alone:
+        client.send(NEXT)
+        backend.work()
+        _check(case, attrs.evolve(feeding, trailing=True), transport, proxy, client)
+    proxy.assert_at_rest()
+
+
+def _check(case: Case, feeding: Feeding, transport: Transport, proxy: Proxy, client: End) -> None:
     _check_client(case, feeding, client)
     _check_backend(case, feeding, transport, proxy)
-    proxy.assert_at_rest()
 
 
 def _check_client(case: Case, feeding: Feeding, client: End) -> None:
