@@ -24,6 +24,11 @@ INTERNAL_ERROR: Final = 80
 _TLS_1_3: Final = 0x0304
 _ECDSA: Final = frozenset({0x0403, 0x0503, 0x0603})
 
+_RSA: Final = frozenset({0x0401, 0x0804})
+_ECDSA_CIPHERS: Final = frozenset({0xC02B, 0xC02C, 0xCCA9})
+_RSA_CIPHERS: Final = frozenset({0xC02F, 0xC030, 0xCCA8})
+"""The suites of the intermediate profile that each kind of key goes with in TLS 1.2."""
+
 Staple = Callable[[Certificate], Callable[[], bytes]]
 
 
@@ -156,11 +161,13 @@ def is_valid(certificate: Certificate, now: float) -> bool:
 def takes(hello: ClientHello, certificate: Certificate) -> bool:
     """Whether the client can check the certificate's signature in the handshake (RFC 8446 §4.2.3, RFC 5246 §7.4.1.4.1).
 
-    In TLS 1.2 an ECDSA scheme names only its hash, so any of them stands for every curve.
+    In TLS 1.2 an ECDSA scheme names only its hash, so any of them stands for every curve; and the cipher suite names
+    the kind of key, Ed25519 counting as ECDSA (RFC 8422 §5.1.1).
     """
     offered = hello.signature_algorithms
-    if not certificate.schemes.isdisjoint(offered):
-        return True
-    if _TLS_1_3 not in hello.versions and certificate.schemes & _ECDSA:
-        return not _ECDSA.isdisjoint(offered)
-    return False
+    if _TLS_1_3 in hello.versions:
+        return not certificate.schemes.isdisjoint(offered)
+    if certificate.schemes.isdisjoint(_RSA):
+        schemes = _ECDSA if certificate.schemes & _ECDSA else certificate.schemes
+        return not schemes.isdisjoint(offered) and not _ECDSA_CIPHERS.isdisjoint(hello.ciphers)
+    return not certificate.schemes.isdisjoint(offered) and not _RSA_CIPHERS.isdisjoint(hello.ciphers)

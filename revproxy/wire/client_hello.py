@@ -43,6 +43,8 @@ class ClientHello:
     """Versions of TLS as the wire has them: 0x0304 is TLS 1.3."""
     signature_algorithms: tuple[int, ...] = ()
     """SignatureSchemes (RFC 8446 §4.2.3)."""
+    ciphers: tuple[int, ...] = ()
+    """Cipher suites; those of TLS 1.2 name the kind of the server's key as well."""
 
 
 class HelloError(ValueError):
@@ -101,7 +103,7 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
     legacy_version = octets.number(2)
     octets.take(32)
     octets.vector(1)
-    octets.vector(2)
+    ciphers = _numbers(octets.vector(2))
     octets.vector(1)
     name = ""
     alpn: tuple[bytes, ...] = ()
@@ -125,7 +127,7 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
             versions = _numbers(body.vector(1))
         elif kind == _SIGNATURE_ALGORITHMS:
             schemes = _numbers(body.vector(2))
-    return ClientHello(name, alpn, versions or (legacy_version,), schemes)
+    return ClientHello(name, alpn, versions or (legacy_version,), schemes, ciphers)
 
 
 def _message(data: bytes) -> bytes | None:

@@ -105,7 +105,7 @@ def test_a_key_beside_a_file_that_is_named(tmp_path: Path, certs: Path) -> None:
 def test_files_of_clients(tmp_path: Path, certs: Path) -> None:
     write(certs, a__pem=make("a.example").pem)
     other = make_root("other")
-    write(tmp_path, ca__pem=pem_of(ROOT.certificate), bad__pem=b"x", crl__pem=pem_of(other.revokes()))
+    write(tmp_path, ca__pem=pem_of(ROOT.certificate), bad__pem=b"x", bag__pem=b"x", crl__pem=pem_of(other.revokes()))
     site = BASE + '[site.tls]\nclient_certificates = "required"\nclient_ca = "{}"\nclient_crl = "{}"\n'
     assert told(tmp_path, site.format("ca.pem", "crl.pem")) == [
         f"13:1: site[0].tls.client_crl: warning: {tmp_path}/crl.pem: there is no revocation list of CN=root: its clients"
@@ -113,8 +113,8 @@ def test_files_of_clients(tmp_path: Path, certs: Path) -> None:
     ]
     write(tmp_path, crl__pem=pem_of(ROOT.revokes(client_of(ROOT, "c").certificate)))
     assert told(tmp_path, site.format("ca.pem", "crl.pem")) == []
-    lines = told(tmp_path, site.format("bad.pem", "bad.pem"))
-    assert [line.partition(": ")[0] + line.partition("bad.pem")[2][:42] for line in lines] == [
+    lines = told(tmp_path, site.format("bad.pem", "bag.pem"))
+    assert [line.partition(": ")[0] + line.partition("pem")[2][:42] for line in lines] == [
         "12:1: this is no PEM file of what is expected:",
         "13:1: this is no PEM file of what is expected:",
     ]

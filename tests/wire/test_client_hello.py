@@ -88,7 +88,7 @@ def test_what_follows_a_hello_is_not_looked_at() -> None:
 
 
 def test_a_hello_without_extensions() -> None:
-    assert parse_client_hello(records(message(), 99)) == ClientHello("", (), (0x0303,), ())
+    assert parse_client_hello(records(message(), 99)) == ClientHello("", (), (0x0303,), (), (0x1301,))
 
 
 @pytest.mark.parametrize(
