@@ -158,6 +158,12 @@ class ConnectTimeout(UpstreamError):
     status, reason = 504, "connect_timeout"
 
 
+class HandshakeError(ConnectFailed):
+    """The server was reached, but it speaks no TLS that we believe. Nothing was sent."""
+
+    reason = "tls_failed"
+
+
 class AnswerTimeout(UpstreamError):
     """The server was silent for too long (RFC 9110 §15.6.5)."""
 

@@ -23,7 +23,7 @@ from tests.support.proxy import Proxy
 Check = Callable[[], None]
 LIMITS: dict[str, Check] = {}
 OPTIONS: dict[str, Check] = {}
-NO_LIMITS = {"name", "servers", "balance"}
+NO_LIMITS = {"name", "servers", "balance", "tls"}
 """Options of an upstream that bound nothing."""
 
 TWO = ["http://10.0.0.1", "http://10.0.0.2"]

@@ -26,6 +26,8 @@ class TcpAddress:
 
     host: str
     port: int
+    secure: bool = False
+    """Whether a server there speaks TLS."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -33,7 +35,7 @@ class TcpAddress:
     @property
     def url(self) -> str:
         """The address as a server's URL."""
-        return f"http://{self}"
+        return f"https://{self}" if self.secure else f"http://{self}"
 
 
 @attrs.frozen
@@ -89,7 +91,8 @@ def parse_listener(text: str) -> Address:
 
 
 def parse_server(text: str) -> Address:
-    """The address of a server: "http://host[:port]" (80 if no port is named) or "unix:/path".
+    """The address of a server: "http://host[:port]", "https://host[:port]" (80 and 443 if no port is named), or
+    "unix:/path".
 
     Raises ``ValueError``.
     """
@@ -98,10 +101,9 @@ def parse_server(text: str) -> Address:
     scheme, colon, rest = text.partition("://")
     if not colon:
         raise ValueError(f'"{text}" is no server: write "http://host:port" or "unix:/path/to.sock"')
-    if scheme.lower() == "https":
-        raise ValueError(f'"{text}": TLS to backends is not there yet; use "http://" or "unix:"')
-    if scheme.lower() != "http":
-        raise ValueError(f'"{text}": a server is "http://host:port" or "unix:/path/to.sock"')
+    secure = scheme.lower() == "https"
+    if not secure and scheme.lower() != "http":
+        raise ValueError(f'"{text}": a server is "http://host:port", "https://host:port" or "unix:/path/to.sock"')
     for sign, what in (("#", "a fragment"), ("?", "a query")):
         if sign in rest:
             raise ValueError(f'"{text}": {what} has no place in a server\'s URL')
@@ -117,11 +119,11 @@ def parse_server(text: str) -> Address:
     host, port = match["host"], match["port"]
     if not host:
         raise ValueError(f'"{text}" names no host')
-    number = 80 if port is None else _port(port, text)
+    number = (443 if secure else 80) if port is None else _port(port, text)
     if number == 0:
         raise ValueError(f'"{text}": the port must be 1 to 65535')
     name = normal_host(host)
-    return TcpAddress(name[1:-1] if name.startswith("[") else name, number)
+    return TcpAddress(name[1:-1] if name.startswith("[") else name, number, secure)
 
 
 def is_server(text: str) -> bool:

@@ -237,13 +237,34 @@ class Site:
 class Server:
     """One server of an upstream."""
 
-    url: str = required('"http://host:port" or "unix:/path/to.sock".')
+    url: str = required('"http://host:port", "https://host:port" or "unix:/path/to.sock".')
     weight: int = setting(
         1,
         "Share of the requests, relative to the other servers (1 to 1000).",
         unit="count",
         least=1,
         most=1000,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class UpstreamTLS:
+    """TLS towards the ``https://`` servers of an upstream."""
+
+    verify: bool = setting(
+        True, "Believe a server only if its certificate says who it is; without it anybody can answer.", unit="flag"
+    )
+    ca: str | None = setting(
+        None, "PEM file of the authorities that are believed (not set: the system's).", unit="path", alone=True
+    )
+    server_name: str | None = setting(
+        None, "Name that is asked for and that the certificate must have (not set: the URL's host)."
+    )
+    certificate: str | None = setting(
+        None, "PEM file of our own certificate, and its chain, for servers that ask for one.", unit="path", alone=True
+    )
+    key: str | None = setting(
+        None, "PEM file of its private key (not set: in the same file).", unit="path", alone=True
     )
 
 
@@ -310,6 +331,7 @@ class UpstreamOptions:
         unit="duration",
         least=0,
     )
+    tls: UpstreamTLS = setting(UpstreamTLS(), 'TLS towards its "https://" servers.')
 
 
 @attrs.frozen(kw_only=True)

@@ -16,10 +16,11 @@ from revproxy.resources.proxy import ProxyResource
 from revproxy.resources.twisted_request import TwistedResources
 from revproxy.resources.vhost import VirtualHosts
 from revproxy.upstream.group import UpstreamGroup
-from revproxy.upstream.pool import Connect
+from revproxy.upstream.pool import Attempt
 from revproxy.upstream.resolve import DNSTimeToLive, Resolver
 from revproxy.wire.budget import OctetBudget
-from revproxy.wire.connect import Connecting
+from revproxy.wire.connect import Connecting, ConnectUser
+from revproxy.wire.connect_tls import ClientContext, SecureConnecting
 from revproxy.wire.sweep import Sweep
 
 
@@ -30,7 +31,12 @@ class Surroundings:
         self.reactor = reactor
         self.sweep = sweep
         self.budget = budget
-        self.connect: Connect = lambda user: Connecting(reactor, sweep, budget, user)
+
+    def connect(self, user: ConnectUser, secure: ClientContext | None) -> Attempt:
+        """An attempt to connect, under TLS where there is a context."""
+        if secure is None:
+            return Connecting(self.reactor, self.sweep, self.budget, user)
+        return SecureConnecting(self.reactor, self.sweep, self.budget, user, secure)
 
     def resolver(self, every: float) -> Resolver:
         """Looks servers up; asks again after ``every`` seconds where DNS tells no time to live."""

@@ -15,16 +15,17 @@ from revproxy.upstream.exchange import Exchange
 from revproxy.upstream.peer import Peer, PeerState
 from revproxy.upstream.pool import Connect, Pool
 from revproxy.upstream.resolve import Resolver
+from revproxy.upstream.secure import client_context, secured
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
 
 
 def peer_of(url: str) -> Peer:
-    """The server that a URL names: ``http://host:port`` or ``unix:/path``. Raises ValueError."""
+    """The server that a URL names: ``http://host:port``, ``https://host:port``, ``unix:/path``. Raises ValueError."""
     address = parse_server(url)
     if isinstance(address, UnixAddress):
         return Peer("http", "", 0, address.path)
-    return Peer("http", address.host, address.port)
+    return Peer("https" if address.secure else "http", address.host, address.port)
 
 
 @implementer(IUpstream)
@@ -41,7 +42,7 @@ class UpstreamGroup:
         connect: Connect,
         resolver: Resolver,
     ) -> None:
-        states = [PeerState(peer_of(server.url), server.weight) for server in options.servers]
+        states = _states(options)
         self.name = options.name
         self.on_stop: Callable[[], None] | None = None
         """Called at the end of ``stop``: what was started for this group alone."""
@@ -70,6 +71,19 @@ class UpstreamGroup:
         self.pool.stop()
         if self.on_stop is not None:
             self.on_stop()
+
+
+def _states(options: UpstreamOptions) -> list[PeerState]:
+    """The servers; those that speak TLS with the context for it. Raises ConfigError."""
+    peers = [(peer_of(server.url), server.weight) for server in options.servers]
+    context = None
+    if any(peer.scheme == "https" for peer, _ in peers):
+        context = client_context(options.name, options.tls)
+    states = []
+    for peer, weight in peers:
+        secure = secured(peer.host, options.tls, context) if context and peer.scheme == "https" else None
+        states.append(PeerState(peer, weight, secure))
+    return states
 
 
 def servers(urls: Iterable[str]) -> tuple[Server, ...]:

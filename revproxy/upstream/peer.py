@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from revproxy.wire.connect_tls import ClientContext
+
 if TYPE_CHECKING:
     from revproxy.upstream.connection import UpstreamConnection
 
@@ -36,7 +38,12 @@ class Peer:
         if self.path:
             return b"localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host.encode("ascii") + (b"" if self.port == 80 else b":%d" % self.port)
+        return host.encode("ascii") + (b"" if self.port == self.default_port else b":%d" % self.port)
+
+    @property
+    def default_port(self) -> int:
+        """The port that the scheme itself means (RFC 9110 §4.2)."""
+        return 443 if self.scheme == "https" else 80
 
     @property
     def authorities(self) -> frozenset[bytes]:
@@ -45,7 +52,7 @@ class Peer:
             return frozenset()
         host = (f"[{self.host}]" if ":" in self.host else self.host).lower().encode("ascii")
         names = {b"%b:%d" % (host, self.port)}
-        if self.port == 80:
+        if self.port == self.default_port:
             names.add(host)
         return frozenset(names)
 
@@ -62,12 +69,15 @@ class PeerState:
         "open",
         "peer",
         "probing",
+        "secure",
         "speaks_http10",
         "weight",
     )
 
-    def __init__(self, peer: Peer, weight: int) -> None:
+    def __init__(self, peer: Peer, weight: int, secure: ClientContext | None = None) -> None:
         self.peer = peer
+        self.secure = secure
+        """How TLS is spoken with it; None for a server that speaks none."""
         self.name = peer.name
         self.weight = weight
         self.current_weight = 0

@@ -13,7 +13,7 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from revproxy.config.model import Limits, UpstreamOptions
-from revproxy.errors import ConnectFailed, ConnectTimeout, ProxyError, QueueFull, QueueTimeout
+from revproxy.errors import ConnectFailed, ConnectTimeout, HandshakeError, ProxyError, QueueFull, QueueTimeout
 from revproxy.upstream.balance import RoundRobin
 from revproxy.upstream.connection import UpstreamConnection
 from revproxy.upstream.exchange import Exchange
@@ -21,6 +21,7 @@ from revproxy.upstream.peer import PeerState
 from revproxy.upstream.resolve import Resolver
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.connect import ConnectUser, SocketAddress, Stream
+from revproxy.wire.connect_tls import ClientContext, TlsFailed
 from revproxy.wire.sweep import Sweep
 
 _log = Logger()
@@ -36,8 +37,8 @@ class Attempt(Protocol):
         """Give up, silently."""
 
 
-Connect = Callable[[ConnectUser], Attempt]
-"""Makes an attempt for somebody; nothing happens before its ``start``."""
+Connect = Callable[[ConnectUser, ClientContext | None], Attempt]
+"""Makes an attempt for somebody, under TLS where there is a context; nothing happens before its ``start``."""
 
 
 class Opening:
@@ -80,7 +81,7 @@ class Opening:
 
     def _try_next(self) -> None:
         address = self._addresses.pop(0)
-        self._attempt = self._pool.connect(self)
+        self._attempt = self._pool.connect(self, self.state.secure)
         self._attempt.start(address, self._pool.connect_timeout)
 
     def connected(self, stream: Stream) -> None:
@@ -94,7 +95,11 @@ class Opening:
         if self._addresses:
             self._try_next()
             return
-        kind = ConnectTimeout if isinstance(reason, TimeoutError) else ConnectFailed
+        kind: type[ProxyError] = ConnectFailed
+        if isinstance(reason, TimeoutError):
+            kind = ConnectTimeout
+        elif isinstance(reason, TlsFailed):
+            kind = HandshakeError
         self._pool.opening_failed(self, kind(f"{self._name}: {reason.strerror or reason}"))
 
 

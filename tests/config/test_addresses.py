@@ -58,6 +58,8 @@ def test_no_listener(text: str, message: str) -> None:
         ("http://Example.COM/", TcpAddress("example.com", 80), "http://example.com:80"),
         ("HTTP://app_1:80", TcpAddress("app_1", 80), "http://app_1:80"),
         ("http://[::1]:81", TcpAddress("::1", 81), "http://[::1]:81"),
+        ("https://a.example", TcpAddress("a.example", 443, secure=True), "https://a.example:443"),
+        ("HTTPS://[::1]:8443", TcpAddress("::1", 8443, secure=True), "https://[::1]:8443"),
         ("http://bücher.example", TcpAddress("xn--bcher-kva.example", 80), "http://xn--bcher-kva.example:80"),
         ("unix:/run/app.sock", UnixAddress("/run/app.sock"), "unix:/run/app.sock"),
     ],
@@ -71,7 +73,6 @@ def test_server(text: str, address: TcpAddress | UnixAddress, url: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("https://10.0.0.1", "TLS to backends is not there yet"),
         ("ftp://10.0.0.1", "a server is"),
         ("10.0.0.1:80", "no server"),
         ("http://", "names no host"),

@@ -215,7 +215,7 @@ def test_from_servers() -> None:
 
 def test_from_servers_says_all_that_is_wrong() -> None:
     with pytest.raises(ConfigMistakes) as caught:
-        from_servers(["127.0.0.1:8000", "https://a"], "localhost:80")
+        from_servers(["127.0.0.1:8000", "ftp://a"], "localhost:80")
     assert [mistake.key for mistake in caught.value.mistakes] == ["--listen", "--to", "--to"]
     assert '--to: "127.0.0.1:8000" is no server' in str(caught.value)
     with pytest.raises(ConfigMistakes, match="--to: at least one is needed"):

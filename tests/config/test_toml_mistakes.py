@@ -144,7 +144,7 @@ ONE_MISTAKE: list[tuple[str, int, str, str]] = [
     ("[[site]]\n[[site.route]]\nfiles = 'site.toml'", 3, "site[0].route[0].files", "is no folder"),
     ("[[site]]\n[[site.route]]\nproxy = 'b'", 3, "site[0].route[0].proxy", 'there is no upstream "b"'),
     ("[[site]]\n[[site.route]]\nproxy = 'a:80'", 3, "site[0].route[0].proxy", 'did you mean "http://a:80"?'),
-    ("[[site]]\n[[site.route]]\nproxy = 'https://a'", 3, "site[0].route[0].proxy", "TLS to backends is not there yet"),
+    ("[[site]]\n[[site.route]]\nproxy = 'ftp://a'", 3, "site[0].route[0].proxy", "a server is"),
     ("[[site]]\n[[site.route]]\nproxy = 'http://a/b'", 3, "site[0].route[0].proxy", "a path has no place"),
     ("[[site]]\n[[site.route]]\nproxy = 'http://u:p@a'", 3, "site[0].route[0].proxy", "a user name has no place"),
     ("[[site]]\n[[site.route]]\nproxy = 'http://a:0'", 3, "site[0].route[0].proxy", "1 to 65535"),
@@ -397,7 +397,7 @@ def test_all_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
           request_headers = { set = { "Host" = "x" } }
 
         [upstream.assets]
-        servers = ["https://10.0.0.5", { url = "http://b", wheight = 2 }]
+        servers = ["ftp://10.0.0.5", { url = "http://b", wheight = 2 }]
         connect_timeout = "3 sec"
 
         [limits]
@@ -416,9 +416,9 @@ def test_all_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
         f'{file}:14:3: site[0].route[1].proxy: there is no upstream "asets"; did you mean "assets"?',
         f"{file}:15:3: site[0].route[1].strip: true or false is expected, not text",
         f'{file}:16:31: site[0].route[1].request_headers.set.Host: Host can\'t be set: use "host" of the route',
-        f'{file}:19:12: upstream.assets.servers[0]: "https://10.0.0.5": TLS to backends is not there yet; '
-        'use "http://" or "unix:"',
-        f'{file}:19:52: upstream.assets.servers[1].wheight: unknown key "wheight"; did you mean "weight"?',
+        f'{file}:19:12: upstream.assets.servers[0]: "ftp://10.0.0.5": a server is "http://host:port", '
+        '"https://host:port" or "unix:/path/to.sock"',
+        f'{file}:19:50: upstream.assets.servers[1].wheight: unknown key "wheight"; did you mean "weight"?',
         f'{file}:20:1: upstream.assets.connect_timeout: "3 sec" is no duration ("30s", "5m", "1h30m", "250ms")',
         f'{file}:23:1: limits.head_size: "32 K" is no size: write "32KiB" (1024s) or "32KB" (1000s)',
     ]

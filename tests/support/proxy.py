@@ -87,7 +87,7 @@ class Proxy:
             limits=self.limits,
             sweep=self.sweep,
             budget=self.budget,
-            connect=lambda user: MemoryAttempt(user, self.origins, self.network, self.sweep, self.budget),
+            connect=lambda user, _: MemoryAttempt(user, self.origins, self.network, self.sweep, self.budget),
             resolver=make_resolver(self),
         )
         for state in self.group.pool.states:

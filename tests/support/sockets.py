@@ -6,6 +6,7 @@ Nothing sleeps: ``Turns.until`` polls until what is waited for has come, and fai
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
@@ -106,26 +107,65 @@ def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         far.close()
 
 
+class Identity:
+    """A private key and a certificate for it, made on the spot."""
+
+    def __init__(
+        self,
+        *names: str,
+        issuer: Identity | None = None,
+        is_authority: bool = False,
+        begins: float = -1.0,
+        ends: float = 1.0,
+    ) -> None:
+        """``begins`` and ``ends`` are days from now."""
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.issuer = issuer or self
+        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "nobody")])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(self.subject)
+            .issuer_name(self.issuer.subject)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + datetime.timedelta(days=begins))
+            .not_valid_after(now + datetime.timedelta(days=ends))
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        )
+        if names:
+            general = [_general_name(name) for name in names]
+            builder = builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
+        self.certificate = builder.sign(self.issuer.key, hashes.SHA256())
+
+    @property
+    def certificate_pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def context(self) -> SSL.Context:
+        """For a server that shows this certificate."""
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.use_certificate(self.certificate)
+        context.use_privatekey(self.key)
+        return context
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def server_context(name: str = "example.com") -> SSL.Context:
     """A context with a certificate of its own making."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.use_certificate(certificate)
-    context.use_privatekey(key)
-    return context
+    return Identity(name).context()
 
 
 def client_context() -> SSL.Context:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from revproxy.config.addresses import Address, parse_server
+from revproxy.config.hosts import normal_host
 from revproxy.config.mistakes import Mistake, Path
-from revproxy.config.model import Config, UpstreamOptions
+from revproxy.config.model import Config, UpstreamOptions, UpstreamTLS
 from revproxy.config.suggest import nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -30,6 +31,37 @@ def check_upstreams(config: Config) -> Iterator[Mistake]:
             yield Mistake(path=here, text="no route uses this upstream", related=routes, warning=True)
         seen.setdefault(name, number)
         yield from _check_servers(upstream, here)
+        yield from _check_tls(upstream, here)
+
+
+def _check_tls(upstream: UpstreamOptions, here: Path) -> Iterator[Mistake]:
+    options = upstream.tls
+    if options == UpstreamTLS():
+        return
+    if not any(server.url.lower().startswith("https://") for server in upstream.servers):
+        text = 'none of its servers is "https://": nothing uses these settings'
+        yield Mistake(path=(*here, "tls"), text=text, related=((*here, "servers"),), warning=True)
+    if not options.verify:
+        text = "whoever answers at its servers' addresses is believed; name their authority with tls.ca instead"
+        yield Mistake(path=(*here, "tls", "verify"), text=text, warning=True)
+        if options.ca is not None:
+            text = "with verify = false nobody's certificate is looked at: take one of the two away"
+            yield Mistake(path=(*here, "tls", "ca"), text=text, related=((*here, "tls", "verify"),))
+    if options.key is not None and options.certificate is None:
+        yield Mistake(path=(*here, "tls", "key"), text="a key alone says nothing: write tls.certificate too")
+    for key in ("ca", "certificate", "key"):
+        file = getattr(options, key)
+        if file is not None:
+            try:
+                with open(file, "rb") as opened:
+                    opened.read(1)
+            except OSError as reason:
+                yield Mistake(path=(*here, "tls", key), text=f'"{file}" can\'t be read: {reason.strerror}')
+    if options.server_name is not None:
+        try:
+            normal_host(options.server_name)
+        except ValueError as error:
+            yield Mistake(path=(*here, "tls", "server_name"), text=str(error))
 
 
 def _called(config: Config) -> tuple[set[str], tuple[Path, ...]]:
