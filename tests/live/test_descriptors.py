@@ -65,7 +65,8 @@ def assert_idle(proxy: Proxy) -> None:
     """It does not look again and again for what is not there."""
     before, began = processor_time(proxy), time.monotonic()
     time.sleep(1.2)
-    assert processor_time(proxy) - before < (time.monotonic() - began) / 2
+    # At rest it computes for a hundredth of the time; a busy loop takes all that the machine gives it.
+    assert processor_time(proxy) - before < (time.monotonic() - began) / 10
 
 
 def test_more_clients_than_descriptors(started: Started, tmp_path: Path) -> None:
