@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from fuzz.choices import Choices
 from fuzz.verdict import CANARY
 
@@ -117,8 +119,19 @@ def request(choices: Choices) -> bytes:
     return b"\r\n".join([line, *lines]) + b"\r\n\r\n" + body
 
 
-def answer(choices: Choices, method: bytes) -> tuple[bytes, bool]:
-    """An answer to ``method``, perhaps wrong, and whether the connection's end is its end."""
+@attrs.frozen
+class Answer:
+    """An answer as it is sent."""
+
+    octets: bytes
+    surplus: bytes
+    """Another one behind it, which nobody asked for."""
+    must_end: bool
+    """Whether the connection's end is its end."""
+
+
+def answer(choices: Choices, method: bytes = b"GET") -> Answer:
+    """An answer to ``method``, perhaps wrong."""
     interim = choices.pick(INTERIM) * choices.pick((1, 1, 2, 40)) if choices.happens(4) else b""
     status = choices.pick(STATUSES) if choices.happens(3) else STATUSES[0]
     lines = [choices.pick(ANSWER_FIELDS) for _ in range(choices.number(3))]
@@ -132,7 +145,7 @@ def answer(choices: Choices, method: bytes) -> tuple[bytes, bool]:
     if choices.happens(8):
         lines.insert(choices.number(len(lines) + 1), choices.pick(FIELD_NOISE))
     octets = interim + b"\r\n".join([b"%b %b" % (version, status), *lines]) + b"\r\n\r\n" + body
-    return octets, kind == "until close"
+    return Answer(octets, CANARY_ANSWER if choices.happens(8) else b"", kind == "until close")
 
 
 def _frame(choices: Choices, lines: list[bytes], canary: bytes, kind: str) -> bytes:

@@ -15,7 +15,7 @@ import attrs
 
 from fuzz.choices import Choices
 from fuzz.grammar import answer, dictionary, request
-from fuzz.script import LONGEST, STEPS, USUAL, WITH_OCTETS, Step, decoded, random_step
+from fuzz.script import LONGEST, STEPS, USUAL, WITH_OCTETS, Step, decoded, random_choices, random_step
 
 Havoc = Callable[[bytes, int], bytes]
 Make = Callable[[Random], bytes]
@@ -39,17 +39,18 @@ def flip(random: Random) -> Havoc:
 
 def random_request(random: Random) -> bytes:
     """A request of the grammar."""
-    return request(Choices(random.randbytes(random.choice((0, 20, 30)))))
+    return request(Choices(random_choices(random)))
 
 
 def random_answer(random: Random) -> bytes:
     """An answer of the grammar."""
-    return answer(Choices(random.randbytes(random.choice((0, 20, 30)))), b"GET")[0]
+    made = answer(Choices(random_choices(random)))
+    return made.octets + made.surplus
 
 
 def mutated_octets(octets: bytes, most: int, random: Random, havoc: Havoc, make: Make) -> bytes:
     """Octets of a peer, a little changed."""
-    way = random.randrange(12)
+    way = random.randrange(14)
     if way < 5:
         return havoc(octets, most)
     if way == 5:
@@ -68,6 +69,8 @@ def mutated_octets(octets: bytes, most: int, random: Random, havoc: Havoc, make:
         lines.insert(at, lines[other])
     elif way == 10:
         del lines[at]
+    elif way in (11, 12):
+        lines[at] = random.choice(PIECES)
     else:
         lines[at], lines[other] = lines[other], lines[at]
     return b"\r\n".join(lines)[:most]
@@ -108,7 +111,7 @@ def _changed(step: Step, random: Random, havoc: Havoc) -> Step:
             # From here on it can become what the grammar does not have.
             if step.kind == "request":
                 return Step("octets", step.choice, request(Choices(step.octets)))
-            return Step("answer octets", step.choice, answer(Choices(step.octets), b"GET")[0])
+            return Step("answer octets", step.choice, answer(Choices(step.octets)).octets)
         return attrs.evolve(step, octets=havoc(step.octets, 60))
     make = random_request if step.kind == "octets" else random_answer
     return attrs.evolve(step, octets=mutated_octets(step.octets, 1000, random, havoc, make))

@@ -8,6 +8,9 @@ from typing import Final
 
 import attrs
 
+from fuzz.choices import Choices
+from fuzz.grammar import answer, request
+
 STEPS: Final = (
     "request",  # the client sends a request of the grammar
     "answer",  # a backend answers what it was asked, by the grammar
@@ -78,14 +81,37 @@ def decoded(octets: bytes) -> Script:
 def random_step(random: Random, kinds: Sequence[str] = STEPS) -> Step:
     """Any step of these kinds."""
     kind = random.choice(kinds)
-    # Few octets: a generator that finds none left takes what is usual.
-    octets = random.randbytes(random.choice((0, 8, 20, 40))) if kind in WITH_OCTETS else b""
+    octets = b""
+    if kind in ("request", "answer"):
+        octets = random_choices(random)
+    elif kind == "octets":
+        octets = _part(random, request(Choices(random_choices(random))))
+    elif kind in WITH_OCTETS:
+        octets = _part(random, answer(Choices(random_choices(random))).octets)
     return Step(kind, random.choice((0, 0, 1, 2, random.randrange(256))), octets)
+
+
+def random_choices(random: Random) -> bytes:
+    """Few octets: a generator that finds none left takes what is usual."""
+    return random.randbytes(random.choice((0, 8, 20, 40)))
+
+
+def _part(random: Random, message: bytes) -> bytes:
+    """The beginning of a message, or its end, or all of it."""
+    at = random.randrange(len(message))
+    return random.choice((message[:at], message[:at], message[at:], message))
 
 
 def random_script(random: Random) -> Script:
     """A client that asks and backends that answer, now and then disturbed."""
-    steps = [Step("request", 0, random.randbytes(20))]
+    steps = [Step("request", 0, random_choices(random))]
     for _ in range(random.randrange(12)):
         steps.append(random_step(random, USUAL if random.random() < 0.8 else STEPS))
-    return Script(random.choice((0, 0, random.randrange(256))), tuple(steps))
+        if random.random() < 0.2:
+            # One message in two parts, and whatever happens between them.
+            choices = Choices(random_choices(random))
+            kind = random.choice(("octets", "answer octets"))
+            octets = request(choices) if kind == "octets" else answer(choices).octets
+            at = random.randrange(len(octets))
+            steps += [Step(kind, 0, octets[:at]), random_step(random), Step(kind, 0, octets[at:])]
+    return Script(random.choice((0, 0, random.randrange(256))), tuple(steps[:LONGEST]))

@@ -138,10 +138,15 @@ def _answers(transcript: Transcript, asked: Reading) -> Reading:
     if reading.rest or reading.mistake:
         # A request to HEAD whose head the proxy refused is answered with a page: its method was never understood.
         for at in range(len(reading.messages) - 1, -1, -1):
-            if methods[at] == b"HEAD" and reading.messages[at].status >= 400:
+            if methods[at] == b"HEAD" and _is_own(at + 1, reading.messages[at]):
                 methods[at] = b"GET"
                 return read_answers(transcript.received, methods[: at + 1], ended=ended)
     return reading
+
+
+def _is_own(number: int, answer: Message) -> bool:
+    """Whether an answer is an error page of the proxy."""
+    return answer.all(b"x-request-id") == [b"id%d" % number] and answer.all(b"cache-control") == [b"no-store"]
 
 
 def _judge_answer(number: int, answer: Message, request: Message | None, tries: list[_Seen]) -> Iterator[str]:
@@ -149,7 +154,7 @@ def _judge_answer(number: int, answer: Message, request: Message | None, tries: 
         yield f"answer {number} is of another version than the proxy's"
     if request is not None and request.minor == 0 and (answer.interim or answer.all(b"transfer-encoding")):
         yield f"answer {number} has what an HTTP/1.0 client can't read: {answer}"
-    if answer.all(b"x-request-id") == [b"id%d" % number] and answer.all(b"cache-control") == [b"no-store"]:
+    if _is_own(number, answer):
         return
     given = [found.answer for found in tries if found.answer is not None and found.answer.status == answer.status]
     if answer.complete and not any(found.complete and found.body == answer.body for found in given):

@@ -30,8 +30,6 @@ class Backend:
     sent: bytes = b""
     ended: bool = False
     was_cut: bool = False
-    must_end: bool = False
-    """Whether the end of the answer that was given last is the end of the connection."""
 
     @property
     def is_open(self) -> bool:
@@ -40,9 +38,14 @@ class Backend:
 
     def send(self, octets: bytes, choice: int) -> None:
         for piece in pieces(octets, choice):
-            if not self.is_open:
-                return
-            self.sent += piece[: self.end.offer(piece)]
+            while piece and self.is_open:
+                # It reads before it writes, so that what it answers is what it was asked.
+                self.end.take_in()
+                taken = self.end.offer(piece)
+                self.sent += piece[:taken]
+                piece = piece[taken:]
+                if not taken:
+                    return
 
     def finish(self) -> None:
         if self.is_open:
@@ -76,7 +79,8 @@ class World:
             tunnel_timeout=4.0,
             replay_size=60 if setup & 4 else 60_000,
         )  # fmt: skip
-        if setup & 8:
+        self.has_room = not setup & 8
+        if not self.has_room:
             for origin in self.proxy.origins.values():
                 origin.room = 90
         self.client = self.proxy.client(room=90 if setup & 16 else ROOM)
@@ -138,9 +142,11 @@ class World:
                     self.has_canaries = False
                     backend.send(step.octets, step.choice)
                     return
-                octets, must_end = answer(Choices(step.octets), methods[len(given.messages)])
-                backend.send(octets, step.choice)
-                if must_end:
+                made = answer(Choices(step.octets), methods[len(given.messages)])
+                # What comes a moment later than the answer before it can't be told from the next one.
+                is_at_once = self.has_room and len(pieces(made.octets, step.choice)) == 1
+                backend.send(made.octets + (made.surplus if is_at_once else b""), step.choice)
+                if made.must_end:
                     backend.finish()
                 return
 

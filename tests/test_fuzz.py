@@ -25,7 +25,7 @@ from revproxy.http import parse
 from revproxy.http.framing import ChunkedDecoder, Framing
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-COUNTS = {"request": 500, "response": 500, "proxy": 400}
+COUNTS = {"request": 300, "response": 300, "proxy": 250}
 
 # The targets.
 
