@@ -119,4 +119,6 @@ def appended(existing: bytes | None, member: bytes) -> bytes:
 
 def render_age(seconds: float) -> bytes:
     """The value of Age: whole seconds, rounded down, none negative (RFC 9111 §5.1)."""
-    return b"%d" % min(max(seconds, 0), _OLDEST)
+    if 0 <= seconds <= _OLDEST:
+        return b"%d" % seconds
+    return b"%d" % (_OLDEST if seconds > 0 else 0)

@@ -96,7 +96,10 @@ def rewriting_field(fields: Fields) -> bytes:
     Such a request is neither answered from the store nor is its answer stored. CGI and WSGI take ``_`` in a name for
     ``-``, so both count. May be kept with the fields.
     """
-    for name in fields.names():
+    names = fields.names()
+    if REWRITING.isdisjoint(names) and b"_" not in b" ".join(names):
+        return b""
+    for name in names:
         if name in REWRITING or (b"_" in name and name.replace(b"_", b"-") in REWRITING):
             return name
     return b""
@@ -105,13 +108,14 @@ def rewriting_field(fields: Fields) -> bytes:
 class PrimaryKeys:
     """Makes the keys of one route."""
 
-    __slots__ = ("_is_plain", "_options", "_prefixes", "_query", "_scope")
+    __slots__ = ("_options", "_prefixes", "_query", "_scope", "is_plain")
 
     def __init__(self, options: KeyOptions) -> None:
         self._options = options
         self._query = QueryRule(options.query, options.parameters, options.sort_query)
         self._scope = netstring(options.scope)
-        self._is_plain = self._query.keeps_all and not options.several_per_url
+        self.is_plain = self._query.keeps_all and not options.several_per_url
+        """Whether nothing but the scope, the scheme, the hosts and the target as it is makes a key."""
         # What stands before the target, by scheme and hosts as they came; hosts come from strangers, so it is bounded.
         self._prefixes: dict[tuple[bytes, bytes, bytes], bytes] = {}
 
@@ -133,10 +137,8 @@ class PrimaryKeys:
     ) -> bytes:
         """The key of a request. ``scheme`` is its ``public_scheme``, the others are named as there; ``target`` is the
         client's, before a route strips a prefix; ``trusted`` is whether a trusted proxy sent it."""
-        prefix = self._prefixes.get((scheme, authority.raw, public_authority))
-        if prefix is None:
-            prefix = self._prefix(scheme, authority, public_authority)
-        if self._is_plain and not trusted:
+        prefix = self.prefix(scheme, authority, public_authority)
+        if self.is_plain and not trusted:
             return prefix + target
         return b"%b%b%b" % (prefix[:-3], netstring(self._material(method, fields, trusted)), self._query.apply(target))
 
@@ -154,7 +156,12 @@ class PrimaryKeys:
                 pass
         return b"%b://%b%b" % (scheme, host, self._query.apply(target))
 
-    def _prefix(self, scheme: bytes, authority: Authority, public_authority: bytes) -> bytes:
+    def prefix(self, scheme: bytes, authority: Authority, public_authority: bytes) -> bytes:
+        """What stands before the target: where ``is_plain``, for clients that are no trusted proxy, the key is this and
+        the target. May be kept for as long as a connection says the same of itself."""
+        prefix = self._prefixes.get((scheme, authority.raw, public_authority))
+        if prefix is not None:
+            return prefix
         parts = (scheme, canonical_authority(authority, scheme), public_authority)
         prefix = self._scope + b"".join([netstring(part) for part in parts]) + netstring(b"")
         if len(self._prefixes) >= _PREFIXES_BOUND:

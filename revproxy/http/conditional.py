@@ -40,12 +40,14 @@ class Evaluation(enum.Enum):
     """Answer with the whole representation: the part that the client has is of another one (RFC 9110 §13.1.5)."""
 
 
-_EVALUATED: Final = (b"if-none-match", b"if-modified-since", b"if-range", b"if-match", b"if-unmodified-since")
+_EVALUATED: Final = frozenset(
+    (b"if-none-match", b"if-modified-since", b"if-range", b"if-match", b"if-unmodified-since")
+)
 
 
 def has_preconditions(request: Fields) -> bool:
     """Whether there is anything to evaluate: the answer may be kept with the fields."""
-    return any(name in request for name in _EVALUATED)
+    return not _EVALUATED.isdisjoint(request.names())
 
 
 def is_for_origin(request: Fields) -> bool:
@@ -111,12 +113,14 @@ def _holds_for_origin(request: Fields, response: Fields, now: float) -> bool:
 
 def _is_named(value: bytes, response: Fields) -> bool:
     """Whether If-None-Match names the response, by the weak comparison (RFC 9110 §13.1.2)."""
+    current = entity_tag(response)
+    if value == current:
+        return True
     tags = parse_entity_tags(value)
     if not tags:
         return False
     if tags == ANY:
         return True
-    current = entity_tag(response)
     return current is not None and any(weak_match(tag, current) for tag in tags)
 
 

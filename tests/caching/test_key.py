@@ -185,7 +185,8 @@ def test_plain_keys_need_no_fields() -> None:
     keys = PrimaryKeys(KeyOptions())
     first = keys.of(b"http", HOST, b"/a", fields=Fields.of([(b"Cookie", b"a=1"), (b"X-Forwarded-Host", b"evil")]))
     assert first == keys.of(b"http", HOST, b"/a") == keys.of(b"http", HOST, b"/a", fields=NO_FIELDS, trusted=True)
-    assert first.endswith(b"/a")
+    assert keys.is_plain and first == keys.prefix(b"http", HOST, b"") + b"/a"
+    assert not PrimaryKeys(KeyOptions(sort_query=True)).is_plain
 
 
 def test_hosts_that_strangers_send_fill_no_memory() -> None:
