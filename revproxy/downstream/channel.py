@@ -109,7 +109,7 @@ class Channel(ClientConnection):
             self.body.input_ended()
         elif not request.tunnel:
             # Perhaps its body is incomplete: that shows when somebody reads it.
-            self._pace.moved(request.transaction.sent, self.frontend.now())
+            self._pace.moved(self._given(request), self.frontend.now())
 
     def stream_lost(self, error: Exception) -> None:
         """The connection is gone."""
@@ -138,7 +138,7 @@ class Channel(ClientConnection):
         if request.finished and not request.tunnel:
             self.complete(request)
         elif request.source is not None:
-            self._pace.moved(request.transaction.sent, self.frontend.now())
+            self._pace.moved(self._given(request), self.frontend.now())
             request.source.resume()
 
     # Heads.
@@ -333,6 +333,16 @@ class Channel(ClientConnection):
             and (not self.half_closed or bool(self.pending))
         )
 
+    def interim_given(self, request: StreamingRequest) -> None:
+        """The server works on the answer, and says so."""
+        if self.half_closed:
+            self._pace.moved(self._given(request), self.frontend.now())
+
+    @staticmethod
+    def _given(request: StreamingRequest) -> int:
+        """A number that grows with each octet of the answer, its head included."""
+        return request.transaction.sent + request.started
+
     def answered(self, request: StreamingRequest) -> None:
         """The whole answer was given; it is over when the client has taken it."""
         if request is not self.request:
@@ -449,7 +459,7 @@ class Channel(ClientConnection):
             return
         if self.half_closed and not request.tunnel:
             # While octets wait for it, send_timeout says how long it may take.
-            if self._pace.is_silent(request.transaction.sent, stream.queued, now, limits.half_close_grace):
+            if self._pace.is_silent(self._given(request), stream.queued, now, limits.half_close_grace):
                 self._lose(request, ClientGone("it closed its sending side and no answer came in time"))
                 return
             self._check_peer(request)

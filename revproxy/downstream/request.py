@@ -156,6 +156,7 @@ class StreamingRequest:
         if self.version >= 11 and not self.started and not self.over:
             if head.status == 100:
                 self.invited = True
+            self._channel.interim_given(self)
             self._channel.stream.write(b"%b%b\r\n" % (status_line(head.status, head.reason), head.block))
 
     def start(self, head: OutgoingHead, framing: Framing, source: BodySource | None) -> None:

@@ -39,6 +39,7 @@ class Exchange:
         "_answer_ended",
         "_body_ended",
         "_changes",
+        "_continued",
         "_corked",
         "_forwarding",
         "_framing",
@@ -100,6 +101,8 @@ class Exchange:
         """Whether all of the request was sent."""
         self._body_ended = self.body_sent
         self._trailers = NO_FIELDS
+        self._continued = False
+        """Whether the client was told to go on and send its body."""
         self._reading_body = False
         self._corked = b""
         self._gathering = False
@@ -128,13 +131,16 @@ class Exchange:
 
     def _send_with_body(self, connection: UpstreamConnection) -> None:
         framing = self._framing
+        if connection.state.speaks_http10 and not self._body_ended:
+            # It will never say 100 (Continue): RFC 9110 §10.1.1 lets us.
+            self._continued = True
+            self.request.invite_body()
         if framing.kind == "length":
             ending = b"Content-Length: %d\r\n\r\n" % framing.length
         elif connection.state.speaks_http10:
             # It can't read chunks: small bodies are gathered and sent with their length.
             self._gathering = True
             ending = b""
-            self.request.invite_body()
         else:
             ending = b"Transfer-Encoding: chunked\r\n\r\n"
         if self._kept is None and not self._reading_body:
@@ -177,9 +183,12 @@ class Exchange:
 
     def _send_end(self, connection: UpstreamConnection) -> None:
         if self._framing.kind == "chunked":
+            first = bool(self._corked)
             end = self._corked + last_chunk(self._trailers)
             self._corked = b""
-            connection.stream.write(end)
+            if not connection.stream.write(end) and first:
+                self._not_sent(connection)
+                return
         self.body_sent = True
 
     def body_received(self, data: bytes) -> None:
@@ -283,12 +292,16 @@ class Exchange:
     @property
     def awaits_client(self) -> bool:
         """Whether the next move is the client's: it has not sent all of its body, and waits for no 100 (Continue)."""
-        return not self._body_ended and (bool(self.transaction.received) or not self.request.facts.expects_continue)
+        return not self._body_ended and (
+            bool(self.transaction.received) or self._continued or not self.request.facts.expects_continue
+        )
 
     # The way back.
 
     def interim_received(self, head: ResponseHead) -> None:
         """A 1xx answer."""
+        if head.status == 100:
+            self._continued = True
         self.request.interim(self._public(head, has_body=False))
 
     def answer_started(self, head: ResponseHead, framing: Framing) -> None:

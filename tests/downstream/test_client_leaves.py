@@ -228,3 +228,25 @@ def test_a_pipelined_request_before_a_fin_has_a_grace_of_its_own(make_proxy: Mak
     proxy.origin.last.send(OK)
     assert client.received.count(b"200 OK") == 2
     assert client.ended and not client.was_reset
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_heads_are_octets_of_an_answer(make_proxy: MakeProxy, sign: bytes) -> None:
+    """A half-closed client is kept by interim answers and by the final one's head, as it is by its body."""
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET)
+    client.fin()
+    proxy.advance(8)
+    proxy.origin.last.send(sign)
+    proxy.advance(8)
+    assert not client.sock.reset
+    proxy.advance(4)
+    assert client.sock.reset

@@ -154,3 +154,41 @@ def test_interim_answers_to_a_client_that_does_not_read_are_bounded(make_proxy: 
     client.reads = True
     proxy.network.settle()
     assert len(answer(client).body) == 900_000
+
+
+def test_a_client_that_hesitates_after_continue_is_not_a_late_server(make_proxy: MakeProxy) -> None:
+    """Once 100 was said, the next move is the client's, and its own deadlines count."""
+    proxy = make_proxy(answer_timeout=4.0)
+    client = proxy.client()
+    client.send(EXPECTING)
+    proxy.origin.last.send(CONTINUE)
+    proxy.advance(9)
+    client.send(b"hello")
+    proxy.origin.last.send(OK)
+    assert answer(client, b"POST").status == 200
+
+
+@pytest.mark.parametrize("body", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_a_server_of_http10_will_not_say_continue(make_proxy: MakeProxy, body: bytes) -> None:
+    """RFC 9110 §10.1.1: what is known to speak HTTP/1.0 alone is not waited for."""
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET)
+    proxy.origin.last.send(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    client.take_back()
+    client.send(EXPECTING.replace(b"Content-Length: 5", body))
+    assert client.take_back() == CONTINUE
+    client.send(b"hello" if body.startswith(b"Content") else b"5\r\nhello\r\n0\r\n\r\n")
+    assert proxy.origin.last.received.endswith(b"\r\n\r\nhello")
+    proxy.origin.last.send(OK)
+    assert answer(client, b"POST").status == 200
+
+
+def test_a_client_that_did_not_ask_is_not_invited(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(GET)
+    proxy.origin.last.send(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    client.take_back()
+    client.send(EXPECTING.replace(b"Expect: 100-continue\r\n", b""))
+    assert client.received == b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from revproxy.downstream.channel import UNPARSED
+from revproxy.downstream.body import UNPARSED
 from tests.support.dialogue import GET, OK, answering, answers, running, ways
 from tests.support.fixtures import MakeProxy
 from tests.support.reading import read_requests

@@ -119,6 +119,18 @@ def test_a_write_that_the_kernel_refused_is_repeated_for_any_method(
     assert answer(client, method).status == 200
 
 
+def test_an_empty_body_in_chunks_that_the_kernel_refused_is_repeated_too(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    client, old = with_kept_connection(proxy)
+    old.sock.peer.refuses = True
+    client.send(b"POST /again HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert old.received == b""
+    (asked,) = read_requests(proxy.origin.last.received)
+    assert (asked.method, asked.body, asked.complete) == (b"POST", b"", True)
+    proxy.origin.last.send(OK)
+    assert answer(client, b"POST").status == 200
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("mode", ["accept", "accept at once", "accept late"])
 @pytest.mark.parametrize("method", [b"POST", b"PUT"])
