@@ -92,6 +92,12 @@ class ExpectationFailed(ClientError):
     status, reason = 417, "expectation_failed"
 
 
+class Misdirected(ClientError):
+    """This connection is none on which the site asked for is served (RFC 9110 §15.5.20)."""
+
+    status, reason = 421, "misdirected"
+
+
 class HeadTooLarge(ClientError):
     """The request's head is over a limit (RFC 6585 §5)."""
 

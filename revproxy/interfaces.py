@@ -76,6 +76,8 @@ class Request(Protocol):
     """The host that a trusted proxy says was asked for; empty where ``authority`` is all that is known."""
     request_id: bytes
     transaction: Transaction
+    added_lines: bytes
+    """Field lines with their CRLFs that the final answer gets, whoever makes it; empty for none."""
     matched_path: bytes
     """The path of the route that was chosen; empty before."""
     keeps_facts: bool

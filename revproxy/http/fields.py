@@ -63,7 +63,9 @@ CLIENT_CLAIMS: Final = frozenset(
     }
 )  # fmt: skip
 """What a client claims about itself, or about what lies between: believed only from a trusted proxy. ``proxy`` is here
-because CGI turns it into the environment's HTTP_PROXY. Every name that begins with ``x-forwarded-`` belongs to them."""
+because CGI turns it into the environment's HTTP_PROXY. Every name that begins as ``CLAIMING`` says belongs to them."""
+
+CLAIMING: Final = (b"x-forwarded-", b"x-ssl-client-", b"ssl-client-")
 
 BACKEND_TRACES: Final = frozenset(
     {
@@ -263,7 +265,7 @@ def is_claim(lower: bytes) -> bool:
         lower = lower.replace(b"_", b"-")
         if lower in HOP_BY_HOP or lower in FRAMING or lower == b"host":
             return True
-    return lower in CLIENT_CLAIMS or lower.startswith(b"x-forwarded-")
+    return lower in CLIENT_CLAIMS or lower.startswith(CLAIMING)
 
 
 _THOUGHT: dict[bytes, bool] = {}

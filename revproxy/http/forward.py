@@ -75,10 +75,24 @@ class FieldChanges:
 NO_CHANGES: Final = FieldChanges()
 
 
+@attrs.frozen(eq=False)
+class ClientTLS:
+    """What the TLS handshake of a client's connection told."""
+
+    server_name: bytes = b""
+    """The name that was asked for; empty for none."""
+    demands: object = None
+    """Whose certificates the client was asked for, to be compared; None where it was not."""
+    certificate: bytes = b""
+    """The value of Client-Cert (RFC 9440); empty where the client proved nothing."""
+    subject: bytes = b""
+    """The subject of its certificate (RFC 4514); empty where it proved nothing."""
+
+
 class Client:
     """Who is at the other end of a connection, as far as that is known."""
 
-    __slots__ = ("address", "peer", "port", "scheme", "trusted")
+    __slots__ = ("address", "peer", "port", "scheme", "tls", "trusted")
 
     def __init__(self, peer: bytes, *, trusted: bool, scheme: bytes, port: int) -> None:
         self.peer = peer
@@ -89,6 +103,8 @@ class Client:
         self.port = port
         """The port of ours that was connected to; 0 for a unix socket."""
         self.address = peer
+        self.tls: ClientTLS | None = None
+        """None where the connection is in clear text."""
 
 
 def plain_address(text: str) -> str:
@@ -176,6 +192,10 @@ class RequestForwarding:
     changes: FieldChanges = NO_CHANGES
     prefix: bytes = b""
     """A stripped path, sent on as X-Forwarded-Prefix; empty where none is."""
+    shows_certificates: bool = False
+    """Whether clients prove who they are: Client-Cert (RFC 9440) is ours alone to say, and is said where one did."""
+    subject_name: bytes = b""
+    """The name of a field for the proven subject; empty for none."""
 
     def upgrade_of(self, facts: RequestFacts) -> bytes:
         """The protocol that this request may ask upstream to switch to; empty for none.
@@ -261,6 +281,8 @@ class RequestForwarding:
             told = known and b"x-forwarded-host" not in gone
             host = (public_authority(fields) if told else b"") or authority
             lines.append((b"x-forwarded-port", b"X-Forwarded-Port", public_port(host, scheme)))
+        if self.shows_certificates:
+            self._add_certificate(lines, client.tls)
         if self.prefix:
             before = fields.get(b"x-forwarded-prefix") if known else None
             if before is not None:
@@ -273,6 +295,19 @@ class RequestForwarding:
             lines.append((b"forwarded", b"Forwarded", (old_forwarded + b", " if old_forwarded else b"") + element))
         elif old_forwarded:
             lines.append((b"forwarded", b"Forwarded", old_forwarded))
+
+
+    def _add_certificate(self, lines: list[Line], tls: ClientTLS | None) -> None:
+        """RFC 9440 §2.4. Here not even a trusted proxy's word counts.
+
+        Client-Cert-Chain is never sent: after a resumption it would be missing, and §3.3 advises against that.
+        """
+        own = {b"client-cert", b"client-cert-chain", self.subject_name.lower()}
+        lines[:] = [line for line in lines if line[0].replace(b"_", b"-") not in own]
+        if tls is not None and tls.certificate:
+            lines.append((b"client-cert", b"Client-Cert", tls.certificate))
+            if self.subject_name:
+                lines.append((self.subject_name.lower(), self.subject_name, tls.subject))
 
 
 def public_port(authority: bytes, scheme: bytes) -> bytes:

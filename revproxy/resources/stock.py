@@ -84,6 +84,7 @@ class StockRequest:
         self.authority = self.facts.authority
         self.target: bytes = request.uri
         self.path: bytes = request.uri.partition(b"?")[0]
+        self.added_lines = b""
         self.matched_path = b""
         self.can_upgrade = False
         self.keeps_facts = False
