@@ -13,14 +13,22 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from revproxy.config.model import Limits, UpstreamOptions
-from revproxy.errors import ConnectFailed, ConnectTimeout, HandshakeError, ProxyError, QueueFull, QueueTimeout
+from revproxy.errors import (
+    ConnectFailed,
+    ConnectTimeout,
+    HandshakeError,
+    Overloaded,
+    ProxyError,
+    QueueFull,
+    QueueTimeout,
+)
 from revproxy.upstream.balance import RoundRobin
 from revproxy.upstream.connection import UpstreamConnection
 from revproxy.upstream.exchange import Exchange
 from revproxy.upstream.peer import PeerState
 from revproxy.upstream.resolve import Resolver
 from revproxy.wire.budget import OctetBudget
-from revproxy.wire.connect import ConnectUser, SocketAddress, Stream
+from revproxy.wire.connect import OUT_OF_RESOURCES, ConnectUser, SocketAddress, Stream
 from revproxy.wire.connect_tls import ClientContext, TlsFailed
 from revproxy.wire.sweep import Sweep
 
@@ -100,6 +108,8 @@ class Opening:
             kind = ConnectTimeout
         elif isinstance(reason, TlsFailed):
             kind = HandshakeError
+        elif reason.errno in OUT_OF_RESOURCES:
+            kind = Overloaded
         self._pool.opening_failed(self, kind(f"{self._name}: {reason.strerror or reason}"))
 
 
@@ -235,7 +245,8 @@ class Pool:
         state = opening.state
         state.probing = False
         self._uncount(state)
-        if state.connect_failed(self.now(), self.options.set_aside):
+        # For want of a descriptor of ours, no server is set aside.
+        if error.fault == "upstream" and state.connect_failed(self.now(), self.options.set_aside):
             _log.warn(
                 "server {name} is set aside for {seconds:.0f} s: {detail}"
                 if self._only is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from zope.interface import implementer
@@ -13,6 +13,9 @@ from zope.interface import implementer
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.stream import SocketStream
 from revproxy.wire.sweep import Sweep
+
+OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What failed for want of something of our own: no peer is to blame."""
 
 SocketAddress = tuple[int, Any]
 """An address family and what ``socket.connect`` takes for it."""

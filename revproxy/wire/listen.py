@@ -18,13 +18,13 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from revproxy.errors import ConfigError
+from revproxy.wire.connect import OUT_OF_RESOURCES
 from revproxy.wire.sweep import Sweep
 
 _log = Logger()
 
 BATCH: Final = 64
 """Connections accepted in one turn, so that a flood of new ones can't starve the others."""
-_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PASSING: Final = frozenset(
     {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
     | {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
@@ -199,7 +199,7 @@ class ListeningPort:
                 "can't accept on {address}: {reason}; new connections wait, and it is tried again every second{advice}",
                 address=self.address,
                 reason=reason.strerror or str(reason),
-                advice=advice if reason.errno in _OUT_OF_RESOURCES else "",
+                advice=advice if reason.errno in OUT_OF_RESOURCES else "",
             )
 
     def connectionLost(self, failure: Any) -> None:
