@@ -80,7 +80,7 @@ SIZES: Final = (
     b"%x\r\n", b"%x\r\n", b"%X\r\n", b"00%x\r\n", b"%x;a=b\r\n", b'%x \t; d="e;f"\r\n', b"%x;\n\r\n", b"%x\n", b"%x\r",
     b" %x\r\n", b"0x%x\r\n", b"%x \r\n", b"+%x\r\n", b"%x;\x00\r\n", b"%x_0\r\n", b"\r\n%x\r\n",
 )  # fmt: skip
-CHUNK_ENDS: Final = (b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"", b"\r\r\n", b"x\r\n")
+CHUNK_ENDS: Final = (b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"", b"\r\r\n", b"x\r\n", b"\nx")
 TRAILERS: Final = (b"", b"X-B: 2\r\n", b"Content-Length: 5\r\n", b"Host: b\r\n", b"X : 1\r\n", b"X: 1\n", b" fold\r\n")
 PADDING: Final = (b"", b"0\r\n\r\n", b"\r\n", b"\r\n\r\n", b"x", b"x" * 70, b"5\r\n", b"\xff" * 300)
 STATUSES: Final = (

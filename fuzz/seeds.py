@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from fuzz.grammar import CANARY_REQUEST
+from fuzz.grammar import (
+    CANARY_REQUEST,
+    CHUNK_ENDS,
+    FIELD_NOISE,
+    FRAMING_NOISE,
+    REQUEST_LINE_NOISE,
+    SIZES,
+    TRAILERS,
+)
 from fuzz.script import Script, Step
 
 GET: Final = b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n"
@@ -25,6 +33,16 @@ REQUESTS: Final = (
     b"5\r\nhello\r\n00A ;x\r\n0123456789\r\n0\r\nA: b\r\n\r\n",
     b"1\r\nx\r\n7fffffffffffffff\r\n",
 )  # fmt: skip
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+NOISE: Final = (
+    *(b"%b\r\nHost: a\r\n\r\n" % line for line in REQUEST_LINE_NOISE),
+    *(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % line for line in FIELD_NOISE),
+    *(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n0\r\n\r\n" % line for line in FRAMING_NOISE),
+    *(b"POST / HTTP/1.1\r\nHost: a\r\n%b%bhi\r\n0\r\n\r\n" % (_CHUNKED, size % 2) for size in SIZES),
+    *(b"POST / HTTP/1.1\r\nHost: a\r\n%b2\r\nhi%b0\r\n\r\n" % (_CHUNKED, end) for end in CHUNK_ENDS),
+    *(b"POST / HTTP/1.1\r\nHost: a\r\n%b0\r\n%b\r\n" % (_CHUNKED, trailer) for trailer in TRAILERS),
+)
+"""Requests with each of the mistakes that the grammar has, and no other."""
 RESPONSES: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\nHTTP/1.1 204\r\n\r\n",
@@ -75,5 +93,8 @@ def seeds(target: str) -> list[bytes]:
     """The inputs that a target begins with."""
     if target == "proxy":
         return [script.encoded() for script in SCRIPTS]
-    ways = (b"\x00", b"\x04", b"\x29") if target == "request" else (b"\x00", b"\x04", b"\x29", b"\x80")
-    return [way + octets for octets in (REQUESTS if target == "request" else RESPONSES) for way in ways]
+    if target == "request":
+        return [way + octets for octets in REQUESTS for way in (b"\x00", b"\x04", b"\x29")] + [
+            b"\xfd" + octets for octets in NOISE
+        ]
+    return [way + octets for octets in RESPONSES for way in (b"\x00", b"\x04", b"\x29", b"\x80")]
