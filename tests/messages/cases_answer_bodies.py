@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.messages.case import (
     CLOSE,
     PLAIN,
@@ -21,13 +23,13 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNKS = b"2\r\nhi\r\n0\r\n\r\n"
 CHUNKED_HEAD = answer(chunks=b"").removesuffix(b"0\r\n\r\n")
-HEAD = {"sent": head(b"HEAD / HTTP/1.1", b"Host: a.example"), "asked": onward(line=b"HEAD / HTTP/1.1")}
-OLD = {"sent": head(b"GET / HTTP/1.0", b"Host: a.example"), "asked": onward(via=b"1.0 revproxy")}
+HEAD: dict[str, Any] = {"sent": head(b"HEAD / HTTP/1.1", b"Host: a.example"), "asked": onward(line=b"HEAD / HTTP/1.1")}
+OLD: dict[str, Any] = {"sent": head(b"GET / HTTP/1.0", b"Host: a.example"), "asked": onward(via=b"1.0 revproxy")}
 
 
-def cut(name: str, section: str, reason: str, reply: bytes | Reply, got: bytes, client: ClientEnd = "ended", **more: object) -> Case:
+def cut(name: str, section: str, reason: str, reply: bytes | Reply, got: bytes, client: ClientEnd = "ended", **more: Any) -> Case:
     """An answer that breaks when its head is out: the client sees that it is incomplete."""
-    return answered(f"cut-{name}", section, reason, reply, got, client=client, backend="gone", cut=True, **more)  # type: ignore[arg-type]
+    return answered(f"cut-{name}", section, reason, reply, got, client=client, backend="gone", cut=True, **more)
 
 
 def broken(name: str, section: str, reason: str, chunks: bytes, data: bytes = b"") -> Case:

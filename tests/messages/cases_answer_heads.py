@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from revproxy.config.model import Limits
-from tests.messages.case import CLOSE, Case, Reply, answer, answered, bad_answer, get, head, onward, onward_post, page, passed, post
+from tests.messages.case import (
+    CLOSE,
+    Case,
+    Reply,
+    answer,
+    answered,
+    bad_answer,
+    get,
+    head,
+    onward,
+    onward_post,
+    page,
+    passed,
+    post,
+)
 
 BODY = b"Content-Length: 2\r\n\r\nhi"
 
@@ -154,7 +168,7 @@ INTERIM = [
             f"interim-then-{name}", section, reason, reply, HINTED + page(b"502 Bad Gateway", closing=False), backend="gone",
         )
         for name, section, reason, reply in [
-            ("nonsense", "RFC 9112 §4", "what follows is read as strictly", HINTS + b"nonsense\r\n\r\n"),
+            ("nonsense", "RFC 9112 §4", "what follows is read as strictly", Reply(HINTS + b"nonsense\r\n\r\n")),
             ("end", "RFC 9112 §8", "an interim answer is no answer", Reply(HINTS, then="ends")),
             ("reset", "RFC 9112 §8", "an interim answer is no answer", Reply(HINTS, then="cuts")),
         ]

@@ -88,6 +88,7 @@ EXTENSIONS = [
     reads("extension-last", "RFC 9112 §7.1", "the last chunk may have extensions", b"3\r\nabc\r\n0;a=b\r\n\r\n", b"abc"),
     reads("extension-open-quote", "RFC 9112 §7.1.1", "no quoted string holds a line's end", b'3;a="\r\nabc\r\n' + END, b"abc"),
     breaks("extension-no-size", "RFC 9112 §7.1", "an extension has a size before it", b";a\r\nabc\r\n" + END),
+    breaks("extension-space-before-size", "RFC 9112 §7.1", "nothing stands before a size", b" 3;a\r\nabc\r\n" + END),
     breaks("extension-nul", "RFC 9112 §7.1.1", "no token has control octets", b"3;a\x00\r\nabc\r\n" + END),
     breaks("extension-lf", "RFC 9112 §2.2", "an LF hidden here is a line's end to others", b"3;a\nabc\r\n" + END),
     breaks("extension-lf-chunk", "RFC 9112 §11.2", "a chunk hidden here is a chunk to others", b"3;\n30\r\nabc\r\n" + END),
