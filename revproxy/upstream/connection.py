@@ -147,7 +147,10 @@ class UpstreamConnection:
             self._break(ClosedEarly("the server closed before its answer was complete"))
 
     def stream_lost(self, error: Exception) -> None:
-        """The connection is gone."""
+        """The connection is gone. A server that refuses an upload may have answered, closed, and so cut off the octets
+        that were still coming (RFC 9112 §9.5): its answer is what the client is to see."""
+        if self.exchange is not None and self.stream.unread:
+            self.octets_received(self.stream.unread)
         if self.exchange is None:
             self.pool.discard(self)
         elif isinstance(error, BufferError):

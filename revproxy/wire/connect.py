@@ -29,6 +29,7 @@ class Stream(Protocol):
     closed: bool
     input_at_end: bool
     output_ended: bool
+    unread: bytes
 
     @property
     def is_reading(self) -> bool:

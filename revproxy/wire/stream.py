@@ -76,6 +76,7 @@ class SocketStream:
         "input_at_end",
         "output_ended",
         "queued",
+        "unread",
         "user",
     )
 
@@ -99,6 +100,9 @@ class SocketStream:
         """Whether the peer ended its octets."""
         self.output_ended = False
         """Whether we ended ours."""
+        self.unread = b""
+        """Octets that the peer had sent before a write failed: whoever asked for them finds them here when it is told
+        that the connection is lost."""
 
     # What the user does.
 
@@ -251,6 +255,7 @@ class SocketStream:
             except BlockingIOError:
                 break
             except OSError as reason:
+                self._save_input()
                 self._lose(reason)
                 return
             sent_now += sent
@@ -310,8 +315,18 @@ class SocketStream:
         if isinstance(reason, BufferError):
             # The peer is still there: what it got must not look complete.
             self.abort()
+        else:
+            self._save_input()
         self._finish()
         self._reactor.callLater(0, self.user.stream_lost, reason)  # type: ignore[attr-defined]  # every reactor has time
+
+    def _save_input(self) -> None:
+        """The peer cut the connection while we were writing. What it had said before that is still in the kernel."""
+        try:
+            self.unread = self._socket.recv(LARGEST_READ)
+        except OSError:
+            pass
+        self.input_at_end = True
 
     def _lose(self, reason: Exception) -> None:
         if self.closed:

@@ -98,6 +98,9 @@ class TlsStream(SocketStream):
             self.write(piece)
         return True
 
+    def _save_input(self) -> None:
+        """Nothing can be saved: OpenSSL reads no more after an error."""
+
     def is_peer_gone(self, *, half_close_counts: bool) -> bool:
         """Asks the kernel whether the peer is gone: under TLS every FIN says so, for a half-close is a close_notify."""
         return super().is_peer_gone(half_close_counts=True)

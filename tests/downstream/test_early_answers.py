@@ -142,3 +142,44 @@ def test_a_reset_tunnel_or_cut_answer_closes_both_ends(make_proxy: MakeProxy) ->
     proxy.origin.last.cut()
     assert client.is_over
     assert not answer(client).complete
+
+
+REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig"
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT"])
+@pytest.mark.parametrize("blocked", [False, True])
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (REFUSAL, 413),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + REFUSAL, 413),
+        (REFUSAL[:-1], 413),
+        (REFUSAL[:20], 502),
+    ],
+)
+def test_an_answer_before_the_servers_reset_is_not_lost(
+    make_proxy: MakeProxy, method: bytes, blocked: bool, said: bytes, status: int
+) -> None:
+    """A server refuses an upload and closes; the proxy notices while it is writing, before it has read the answer."""
+    proxy = make_proxy(servers=("http://10.0.0.1:80", "http://10.0.0.2:80"))
+    proxy.origin.room = 1000
+    client = proxy.client()
+    client.send(UPLOAD.replace(b"POST", method) + b"x" * 100)
+    server = proxy.origin.last
+    if blocked:
+        server.reads = False
+        client.send(b"x" * 10_000)
+        assert proxy.queued
+    proxy.network._settling = True
+    server.send(said)
+    server.sock.peer.refuses = True
+    client.send(b"x" * 100)
+    for stream in proxy.network.getWriters():
+        stream.doWrite()
+    proxy.network._settling = False
+    proxy.network.settle()
+    got = answer(client, method)
+    assert (got.status, got.complete) == (status, said != REFUSAL[:-1])
+    assert client.ended
+    assert sum(len(origin.connections) for origin in proxy.origins.values()) == 1

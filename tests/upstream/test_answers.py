@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import select
+import socket
+from types import SimpleNamespace
 
+import pytest
+from twisted.internet.task import Clock
+
+from revproxy.wire.budget import OctetBudget
+from revproxy.wire.stream import SocketStream
 from tests.support.dialogue import GET, OK, answer, running, ways
 from tests.support.fixtures import MakeProxy
+from tests.support.network import Network
 
 MALFORMED = [
     b"nonsense\r\n\r\n",
@@ -179,3 +187,27 @@ def test_the_length_of_what_a_head_would_have_got_goes_on(make_proxy: MakeProxy)
     client.send(GET.replace(b"GET", b"HEAD"))
     proxy.origin.last.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0012\r\n\r\n")
     assert answer(client, b"HEAD").get(b"content-length") == b"12"
+
+
+def test_the_kernel_keeps_what_came_before_a_reset() -> None:
+    """With real sockets: a peer that closes with octets unread resets the connection; its last words are still there."""
+    network = Network(Clock())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        theirs, _ = listening.accept()
+        ours.sendall(b"x" * 1000)
+        theirs.recv(1)
+        theirs.sendall(b"HTTP/1.1 413 No\r\n\r\n")
+        theirs.close()
+    poller = select.poll()
+    poller.register(ours, 0)
+    poller.poll(5000)
+    ours.setblocking(False)
+    stream = SocketStream(ours, network, OctetBudget(1000))  # type: ignore[arg-type]  # all of a reactor that it asks for
+    lost: list[Exception] = []
+    stream.user = SimpleNamespace(stream_lost=lost.append)  # type: ignore[assignment]  # nothing else is told
+    assert not stream.write(b"y")
+    assert stream.closed and stream.input_at_end
+    assert stream.unread == b"HTTP/1.1 413 No\r\n\r\n"
+    network.clock.advance(0)
+    assert len(lost) == 1
