@@ -130,13 +130,15 @@ def on_response(
         groups=labels.groups,
     )
     judgement = judged(head, options)
-    fresh_for = judgement.fresh_until - response_time if judgement.must_validate is None else 0.0
-    stale_for = max(judgement.use_while_revalidating_until, judgement.use_on_error_until) - response_time
+    fresh_for = stale_for = 0.0
+    if judgement.must_validate is None:
+        fresh_for = judgement.fresh_until - response_time
+        stale_for = max(judgement.use_while_revalidating_until, judgement.use_on_error_until) - response_time
     if fresh_for <= 0:
         if stale_for <= 0 and not (judgement.etag or judgement.last_modified):
             return Refuse(Reason.NEVER_USABLE, _outdates(method, status))
         source = Reason.STORED_TO_VALIDATE
-    if forbidden is not None:
+    if judgement.fresh_reason is Reason.FRESH_FORCED:
         source = Reason.STORED_FORCED
     elif status == 206:
         source = Reason.STORED_PARTIAL
