@@ -209,14 +209,18 @@ class IStore(Interface):
     def remove(stored: StoredResponse) -> None:  # noqa: N805
         """Forgets one."""
 
-    def invalidate(key: bytes) -> int:  # noqa: N805
-        """Every response under a key must be validated before it is used again (RFC 9111 §4.4); how many those are."""
+    def invalidate(key: bytes) -> int | Deferred[int]:  # noqa: N805
+        """Every response under a key must be validated before it is used again (RFC 9111 §4.4); how many those are.
 
-    def invalidate_groups(origin: bytes, groups: frozenset[bytes]) -> int:  # noqa: N805
-        """The same for the members of an origin's cache groups (RFC 9875)."""
+        No ``find`` that is called later misses it, even where the number comes later. Fillings of this key that began
+        before are not stored: begin the one for the answer to an unsafe request afterwards.
+        """
+
+    def invalidate_groups(origin: bytes, groups: frozenset[bytes]) -> int | Deferred[int]:  # noqa: N805
+        """The same for the members of an origin's cache groups (RFC 9875). Many of them are done when it says so."""
 
     def purge(selection: Selection) -> int | Deferred[int]:  # noqa: N805
-        """Removes what an operator names; how many responses those were."""
+        """Removes what an operator names; how many responses those were. Fillings that began before are not stored."""
 
     def usage() -> Usage:
         """What it holds."""

@@ -81,27 +81,37 @@ _NAMED: Final = {
 
 
 class RecentChanges:
-    """The last orders, for fillings that began before them."""
+    """The last orders, for fillings that began before them.
 
-    __slots__ = ("_changes", "count")
+    Selections are few and kept as they are, the last thousand. Every unsafe request invalidates a key, so of keys only
+    a part of the hash is kept, with the last order's number: now and then something else isn't stored either.
+    """
+
+    __slots__ = ("_changes", "_cutoffs", "count")
 
     MOST: Final = 1024
+    SLOTS: Final = 0xFFFF
 
     def __init__(self) -> None:
-        self._changes: deque[Change] = deque(maxlen=self.MOST)
+        self._changes: deque[tuple[int, Change]] = deque(maxlen=self.MOST)
+        self._cutoffs: dict[int, int] = {}
         self.count = 0
         """How many there were; a filling remembers it when it begins."""
 
     def add(self, change: Change) -> None:
-        self._changes.append(change)
         self.count += 1
+        if change.selection is None:
+            self._cutoffs[hash(change.key) & self.SLOTS] = self.count
+        else:
+            self._changes.append((self.count, change))
 
     def forbid(self, head: StoredHead, since: int) -> bool:
         """Whether a filling that began at ``since`` may not be stored with this head."""
-        news = self.count - since
-        if not news:
+        if since == self.count:
             return False
-        if news > len(self._changes):
+        if self._cutoffs.get(hash(head.key) & self.SLOTS, 0) > since:
             return True
         changes = self._changes
-        return any(changes[-place].concerns(head) for place in range(1, news + 1))
+        if len(changes) == self.MOST and changes[0][0] > since:
+            return True
+        return any(number > since and change.concerns(head) for number, change in changes)

@@ -6,6 +6,7 @@ that a purge needn't look at every response.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from revproxy.caching.stored import StoredHead
@@ -21,15 +22,22 @@ EVERYTHING: Final = Selection(everything=True)
 
 def origin_of(url: bytes) -> bytes:
     """The origin of a URL: ``https://example.com`` of ``https://example.com/a`` (RFC 9110 §4.3.1)."""
-    scheme, mark, rest = url.partition(b"://")
-    for end in b"/?#":
-        rest = rest.partition(bytes([end]))[0]
-    return (scheme + mark + rest).lower()
+    begin = url.find(b"://") + 3
+    end = url.find(b"/", begin)
+    origin = url if end < 0 else url[:end]
+    if end < 0 or b"?" in origin or b"#" in origin:
+        origin = origin.partition(b"?")[0].partition(b"#")[0]
+    return origin.lower()
 
 
 def host_of(url: bytes) -> bytes:
     """The host of a URL in lower case, an IPv6 address in its brackets, without a port."""
-    authority = origin_of(url).partition(b"://")[2]
+    return _host_of_origin(origin_of(url))
+
+
+@lru_cache(maxsize=1024)
+def _host_of_origin(origin: bytes) -> bytes:
+    authority = origin.partition(b"://")[2]
     host, colon, port = authority.rpartition(b":")
     return host if colon and (not port or port.isdigit()) else authority
 
@@ -39,16 +47,19 @@ def group_label(origin: bytes, group: bytes) -> bytes:
     return GROUP + origin.lower() + b"\0" + group
 
 
-def labels_of(head: StoredHead) -> list[bytes]:
-    """All labels of a response."""
-    url = head.url
-    labels = [URL + url, HOST + host_of(url)]
-    if head.tags:
-        labels += [TAG + tag for tag in head.tags]
+def names_of(head: StoredHead) -> list[bytes]:
+    """The labels that a response was given: its tags and groups."""
+    labels = [TAG + tag for tag in head.tags]
     if head.groups:
-        origin = origin_of(url)
+        origin = origin_of(head.url)
         labels += [group_label(origin, group) for group in head.groups]
     return labels
+
+
+def labels_of(head: StoredHead) -> list[bytes]:
+    """All labels of a response."""
+    labels = [URL + head.url, HOST + host_of(head.url)]
+    return labels + names_of(head) if head.tags or head.groups else labels
 
 
 def label_of(selection: Selection) -> bytes | None:

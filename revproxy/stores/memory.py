@@ -211,8 +211,7 @@ class MemoryStore:
 
     def store(self, head: StoredHead, content: Content, began: int) -> StoredResponse | None:
         """Stores what is complete; ``began`` is ``recent.count`` of when it began."""
-        too_large = head_cost(head) + content.size > self.most_octets * FILLING_SHARE
-        if too_large or self._stopped or self.recent.forbid(head, began):
+        if self._stopped or self.recent.forbid(head, began):
             return None
         stored = StoredResponse(head, content, MemoryMark())
         self.put(stored)
@@ -285,7 +284,8 @@ class MemoryStore:
             victim = self._queues.victim()
             if not isinstance(victim, _Entry):
                 break
-            if victim.responses:
+            # What a purge dropped may still stand in a queue.
+            if self._entries.get(victim.key) is victim:
                 self._evicted += len(victim.responses)
                 self._set(victim, ())
 
@@ -294,7 +294,6 @@ class MemoryStore:
         del self._entries[entry.key]
         self._count -= len(entry.responses)
         self._size -= entry.size
-        self._queues.resize(entry, 0)
         self._waste.append(entry)
 
     def _clear(self) -> int:

@@ -87,6 +87,19 @@ class MemoryTests(contract.BoundedContract):
         self.assertEqual(len(store._labels), 0)
         self.assertEqual(len(store._queues), 0)
 
+    async def test_room_is_made_while_a_purge_is_cleaned_up(self) -> None:
+        for number in range(500):
+            keep(self.store, page(number, tags=frozenset({b"t"})))
+        await self.purged(tag=b"t")
+        for number in range(1000, 1200):
+            keep(self.store, page(number), octets(20_000))
+            self.assertLessEqual(self.store.usage().octets, MOST)
+        self.clock.advance(0)
+        left = [number for number in range(1000, 1200) if await self.found(page(number).key)]
+        self.assertEqual(len(left), self.store.usage().responses)
+        self.assertEqual(await self.purged(host=b"a.example"), len(left))
+        self.assertEqual(self.store.usage().octets, 0)
+
     async def test_purging_everything_leaves_nothing_to_clean_for_long(self) -> None:
         for number in range(10):
             keep(self.store, page(number))

@@ -1,0 +1,23 @@
+"""The disk store: the contract."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+
+from twisted.internet.task import Clock
+
+from revproxy.interfaces import IStore
+from revproxy.stores.disk import DiskStore
+from tests.stores import contract
+from tests.stores.contract import LARGEST, MOST
+
+
+class DiskTests(contract.BoundedContract):
+    def make_store(self, most: int = MOST, largest: int = LARGEST) -> IStore:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.clock = Clock()
+        store = DiskStore(folder, most, largest, self.clock)
+        self.addCleanup(store.stop)
+        return store
