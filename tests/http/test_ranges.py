@@ -145,6 +145,7 @@ PLANS_OF_A_WHOLE: list[tuple[str, bytes | None, int, RangeAction, tuple[tuple[in
     ("9110-15.3.7.2", b"bytes=500-700,601-999", K, PARTIAL, ((500, 999),)),
     ("9110-15.3.7.2", b"bytes=500-600,601-999", K, PARTIAL, ((500, 999),)),
     ("9110-15.3.7.2", b"bytes=601-999,500-700", K, PARTIAL, ((500, 999),)),
+    ("9110-15.3.7.2", b"bytes=500-999,600-700", K, PARTIAL, ((500, 999),)),
     ("9110-15.3.7.2", b"bytes=0-9,%d-1000" % (10 + GAP), K, PARTIAL, ((0, 1000),)),
     ("9110-15.3.7.2", b"bytes=0-9,%d-1000" % (11 + GAP), K, PARTIAL, ((0, 9), (11 + GAP, 1000))),
     ("9110-15.3.7.2", b"bytes=5000-5001,0-9,5-20", K, PARTIAL, ((5000, 5001), (0, 20))),
@@ -271,6 +272,12 @@ def test_a_206_of_several_parts() -> None:
         ("text/plain", "bytes 0-4/520", content[:5]),
         ("text/plain", "bytes 200-209/520", content[200:210]),
     ]
+
+
+def test_parts_are_told_by_their_place_in_the_whole_and_taken_from_their_place_in_what_is_stored() -> None:
+    made = partial_content(RESPONSE, one((100, 101), (300, 309)), first=90, total=1000, boundary=b"b", if_range=False)
+    assert [(at, length) for _, at, length in made.parts] == [(10, 2), (210, 10)]
+    assert b"Content-Range: bytes 100-101/1000\r\n" in made.parts[0][0]
 
 
 def test_parts_of_what_has_no_type_have_none() -> None:
