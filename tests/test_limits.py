@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from revproxy.config.model import KIB, AccessLog, Config, Limits, Server, Upstre
 from revproxy.resources.base import Route, Routes
 from revproxy.service.generation import Generation, Surroundings, open_upstream
 from revproxy.service.proxy import ProxyService
+from tests.service.secured import secured
 from tests.support.dialogue import GET, OK, answer, answering, running
 from tests.support.network import End, Origin
 from tests.support.proxy import Proxy
@@ -87,6 +90,16 @@ def head_timeout() -> None:
         client.send(GET[:10])
         closes_after(7, client, proxy)
         assert answer(client).status == 408
+
+
+@limit
+def handshake_timeout() -> None:
+    with TemporaryDirectory() as folder, secured(Path(folder), limits=Limits(handshake_timeout=5)) as service:
+        client = service.plain(0)
+        service.seconds(4)
+        assert client.read() == b""
+        service.seconds(2)
+        assert client.read() is None
 
 
 @limit
@@ -263,7 +276,9 @@ def drain_timeout() -> None:
         service = ProxyService(config, proxy.clock)
         service.sweep.now = proxy.clock.seconds
         service.generation = Generation(config, Surroundings(proxy.network, service.sweep, service.budget))
-        acceptor: Any = SimpleNamespace(port=SimpleNamespace(stop=lambda: None), frontend=proxy.frontend)
+        acceptor: Any = SimpleNamespace(
+            stop=lambda: setattr(proxy.frontend, "draining", True), frontend=proxy.frontend
+        )
         service.acceptors.append(acceptor)
         stopped = service.stopService()
         assert stopped is not None
@@ -482,7 +497,8 @@ def test_every_default_bounds_something() -> None:
 def test_the_answers_shown_here_are_those_of_the_table() -> None:
     """A changed word in the table asks for a look at its test. Keys that document none are left out."""
     limits = {"connections_per_address": "503, closed", "connections": "503, closed", "send_timeout": "cut"}
-    limits |= {"idle_timeout": "closed", "half_close_grace": "the exchange is aborted", "drain_timeout": "cut"}
+    limits |= {"handshake_timeout": "closed", "idle_timeout": "closed"}
+    limits |= {"half_close_grace": "the exchange is aborted", "drain_timeout": "cut"}
     limits |= {"requests_per_connection": "Connection: close", "body_size": "413", "buffered_body_size": "413"}
     limits |= dict.fromkeys(("head_size", "head_count"), "431") | {"target_length": "414"}
     limits |= dict.fromkeys(("head_timeout", "body_rate", "body_timeout"), "408")

@@ -342,6 +342,12 @@ class Limits:
     head_count: int = setting(100, "Fields in a request's head.", unit="count", answer="431")
     target_length: int = setting(8 * KIB, "Octets of a request's target.", unit="size", answer="414")
     head_timeout: float = setting(20.0, "Time from a head's first octet to its last.", unit="duration", answer="408")
+    handshake_timeout: float = setting(
+        10.0,
+        "Time for a TLS handshake, and for a PROXY protocol header in front of it.",
+        unit="duration",
+        answer="closed",
+    )
     body_size: int = setting(4 * GIB, "Octets of a request's body.", unit="size", answer="413")
     buffered_body_size: int = setting(
         16 * MIB,

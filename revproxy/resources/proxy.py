@@ -43,6 +43,9 @@ class ProxyResource(ReverseProxyResource):
     :param strip: path that is taken off before a request goes upstream, and put on again in what answers name.
     :param rewrite: whether Location, Content-Location, Refresh and cookies that name a backend are rewritten.
     :param keep_traces: whether the backend's Server, X-Powered-By and the like reach the client.
+    :param shows_certificates: whether Client-Cert (RFC 9440) tells the backend what a client proved; nobody else may
+        send it then.
+    :param subject_name: name of a field for the proven subject; empty for none.
     :param trusted_proxies: networks whose claims about clients are believed (in a stock Site only; our listeners know
         their own).
     """
@@ -61,6 +64,8 @@ class ProxyResource(ReverseProxyResource):
         keep_traces: bool = False,
         request_changes: FieldChanges = NO_CHANGES,
         response_changes: FieldChanges = NO_CHANGES,
+        shows_certificates: bool = False,
+        subject_name: bytes = b"",
         trusted_proxies: Iterable[Network] = (),
     ) -> None:
         name, _, port = upstream.default_host.decode("ascii").partition(":")
@@ -75,6 +80,8 @@ class ProxyResource(ReverseProxyResource):
             upgrades=frozenset(protocol.lower() for protocol in upgrades),
             changes=request_changes,
             prefix=prefix,
+            shows_certificates=shows_certificates,
+            subject_name=subject_name,
         )
         self._response_forwarding = ResponseForwarding(
             backends=upstream.authorities | ({host.lower()} if host else frozenset()),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.web.resource import IResource
 from twisted.web.static import File
 
-from revproxy.config.model import Config, HeaderChanges, Limits, Server, UpstreamOptions
+from revproxy.config.model import Config, HeaderChanges, Limits, Server, Site, UpstreamOptions
 from revproxy.config.model import Route as RouteOptions
 from revproxy.http.forward import FieldChanges
 from revproxy.resources.base import Route, Routes
@@ -67,32 +68,40 @@ class Generation:
         self._options = {options.name: options for options in config.upstreams}
         self.upstreams: dict[str, UpstreamGroup] = {}
         self.hosts = VirtualHosts()
-        for site in config.sites:
-            routes = Routes([self._route(options) for options in site.routes])
+        self.sites: dict[IResource, int] = {}
+        """The number in the configuration of each site's resource."""
+        for number, site in enumerate(config.sites):
+            routes = Routes([self._route(options, site) for options in site.routes])
+            self.sites[routes] = number
             for host in site.hosts:
                 self.hosts.addHost(host.encode("ascii"), routes)
         self.dispatch = Dispatch(
             self.hosts, TwistedResources(surroundings.reactor, config.limits.buffered_body_size)
         )
 
-    def _route(self, options: RouteOptions) -> Route:
+    def _route(self, options: RouteOptions, site: Site) -> Route:
         return Route(
             options.path.encode("utf-8"),
-            self._resource(options),
+            self._resource(options, site),
             frozenset(method.encode("ascii") for method in options.methods),
             options.body_size,
         )
 
-    def _resource(self, options: RouteOptions) -> IResource:
+    def _resource(self, options: RouteOptions, site: Site) -> IResource:
         if options.proxy is not None:
-            return self._proxy(options, options.proxy)
+            return self._proxy(options, options.proxy, site)
         if options.files is not None:
             files: IResource = Files(options.files)
             return files
         resource: IResource = options.resource
         return resource
 
-    def _proxy(self, options: RouteOptions, target: str) -> ProxyResource:
+    def _proxy(self, options: RouteOptions, target: str, site: Site) -> ProxyResource:
+        response_changes = field_changes(options.response_headers)
+        if site.tls.hsts is not None:
+            # Browsers obey the first that they find, and that would be the backend's.
+            gone = response_changes.remove | {b"strict-transport-security"}
+            response_changes = attrs.evolve(response_changes, remove=gone)
         return ProxyResource(
             self._upstream(target),
             host=options.host.encode("ascii") if options.host else None,
@@ -102,7 +111,9 @@ class Generation:
             rewrite=options.rewrite_location,
             keep_traces=options.keep_server_fields,
             request_changes=field_changes(options.request_headers),
-            response_changes=field_changes(options.response_headers),
+            response_changes=response_changes,
+            shows_certificates=site.tls.client_certificates != "off",
+            subject_name=(site.tls.client_subject or "").encode("ascii"),
         )
 
     def _upstream(self, target: str) -> UpstreamGroup:

@@ -62,16 +62,26 @@ class Acceptor:
 
     def _accepted(self, sock: socket.socket, address: Any) -> None:
         if self.port.is_unix:
-            peer = b"unix:"
             # Only local processes that may open the socket's file come this way: a proxy in front, usually.
-            trusted = True
+            client = Client(b"unix:", trusted=True, scheme=self.frontend.scheme, port=0)
         else:
-            peer = plain_address(address[0]).encode("ascii")
-            trusted = bool(self._trusted) and is_within(peer, self._trusted)
-        client = Client(peer, trusted=trusted, scheme=self.frontend.scheme, port=self._port_number)
+            client = self.client(plain_address(address[0]).encode("ascii"), self._port_number)
+        expected = bool(self._proxies) and (self.port.is_unix or is_within(client.peer, self._proxies))
+        self._serve(sock, client, awaits_proxy_header=expected)
+
+    def client(self, peer: bytes, port: int) -> Client:
+        """The client of an address, that came to a port of ours (0: as far as is known, the listener's)."""
+        trusted = bool(self._trusted) and is_within(peer, self._trusted)
+        return Client(peer, trusted=trusted, scheme=self.frontend.scheme, port=port or self._port_number)
+
+    def _serve(self, sock: socket.socket, client: Client, *, awaits_proxy_header: bool) -> None:
         stream = SocketStream(sock, self._reactor, self._budget)
-        expected = bool(self._proxies) and (self.port.is_unix or is_within(peer, self._proxies))
-        Channel(self.frontend, stream, client, awaits_proxy_header=expected).begin()
+        Channel(self.frontend, stream, client, awaits_proxy_header=awaits_proxy_header).begin()
+
+    def stop(self) -> None:
+        """Accepts nothing more; what was accepted goes on."""
+        self.port.stop()
+        self.frontend.draining = True
 
     @property
     def shown(self) -> str:
@@ -79,6 +89,7 @@ class Acceptor:
         if self.port.is_unix:
             return f"unix:{self.port.address}"
         host, port = self.port.address[:2]
+        scheme = self.frontend.scheme.decode("ascii")
         if host in ("::", "0.0.0.0"):
-            return f"http://localhost:{port}/ (every address)"
-        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+            return f"{scheme}://localhost:{port}/ (every address)"
+        return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

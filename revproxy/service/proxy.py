@@ -12,12 +12,15 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from revproxy._version import VERSION
+from revproxy.certificates.collection import Certificates
 from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
 from revproxy.service.access_log import AccessLog, no_log
 from revproxy.service.generation import Generation, Surroundings
+from revproxy.service.guarding import guarded, in_thread_of
 from revproxy.service.listeners import Acceptor, bind, release
+from revproxy.service.secure import SecureAcceptor
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
 
@@ -38,6 +41,10 @@ class ProxyService(Service):
         self.config = config
         self._reactor = reactor
         path = config.access_log.path
+        self.certificates: Certificates | None = None
+        """What TLS is spoken with; None where no listener speaks it."""
+        if any(listener.tls for listener in config.listeners):
+            self.certificates = Certificates(config, in_thread=in_thread_of(reactor))
         self._sockets = bind(config.listeners)
         try:
             self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
@@ -57,19 +64,27 @@ class ProxyService(Service):
         config = self.config
         self.generation = Generation(config, Surroundings(self._reactor, self.sweep, self.budget))
         log = self.access_log
+        certificates = self.certificates
         for options, sock in self._sockets:
             frontend = Frontend(
                 limits=config.limits,
-                dispatch=self.generation.dispatch,
+                dispatch=guarded(self.generation, options, certificates),
                 record=log.record if log is not None else no_log,
                 sweep=self.sweep,
                 budget=self.budget,
                 new_request_id=self._request_ids.next,
                 trusted=config.trusted_proxies,
+                scheme=b"https" if options.tls else b"http",
             )
-            acceptor = Acceptor(options, sock, frontend, self._reactor)
+            if options.tls and certificates is not None:
+                acceptor: Acceptor = SecureAcceptor(options, sock, frontend, self._reactor, certificates)
+            else:
+                acceptor = Acceptor(options, sock, frontend, self._reactor)
             self.acceptors.append(acceptor)
             acceptor.port.start()
+        if certificates is not None:
+            certificates.warn()
+            self.sweep.on_tick.append(certificates.tick)
         if log is not None:
             self.sweep.on_tick.append(log.flush)
             log.warn_if_unseen()
@@ -120,8 +135,7 @@ class ProxyService(Service):
             release(self._sockets)
             return None
         for acceptor in self.acceptors:
-            acceptor.port.stop()
-            acceptor.frontend.draining = True
+            acceptor.stop()
         for channel in self.channels:
             channel.drain()
         count = len(self.channels)
