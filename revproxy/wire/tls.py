@@ -181,6 +181,11 @@ class TlsStream(SocketStream):
                 count = send(rest)
             except (SSL.WantWriteError, SSL.WantReadError):
                 break
+            except (SSL.Error, OSError):
+                if not sent:
+                    raise
+                # Whole records left: nobody may believe that nothing was sent. The rest waits for the same error.
+                break
             sent += count
             rest = rest[count:]
         return sent

@@ -205,7 +205,7 @@ def test_the_kernel_keeps_what_came_before_a_reset() -> None:
     ours.setblocking(False)
     stream = SocketStream(ours, network, OctetBudget(1000))  # type: ignore[arg-type]  # all of a reactor that it asks for
     lost: list[Exception] = []
-    stream.user = SimpleNamespace(stream_lost=lost.append)  # type: ignore[assignment]  # nothing else is told
+    stream.user = SimpleNamespace(stream_lost=lost.append)
     assert not stream.write(b"y")
     assert stream.closed and stream.input_at_end
     assert stream.unread == b"HTTP/1.1 413 No\r\n\r\n"
