@@ -37,7 +37,7 @@ LONGEST: Final = 40
 
 @attrs.frozen
 class Step:
-    """One event. ``choice`` says which backend, how long, in what pieces."""
+    """One event. ``choice`` says which client or backend, how long, in what pieces."""
 
     kind: str
     choice: int = 0
@@ -88,7 +88,7 @@ def random_step(random: Random, kinds: Sequence[str] = STEPS) -> Step:
         octets = _part(random, request(Choices(random_choices(random))))
     elif kind in WITH_OCTETS:
         octets = _part(random, answer(Choices(random_choices(random))).octets)
-    return Step(kind, random.choice((0, 0, 1, 2, random.randrange(256))), octets)
+    return Step(kind, random.choice((0, 0, 1, 2, 64, random.randrange(256))), octets)
 
 
 def random_choices(random: Random) -> bytes:

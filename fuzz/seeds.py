@@ -61,6 +61,7 @@ _POST_CHUNKED: Final = b"\x01\x00\x00\x00\x00\x02\x01\x01\x00\x00\x00\x00\x02"
 _ASK: Final = Step("request", 0, b"")
 _UPLOAD: Final = Step("request", 1, _POST_CHUNKED)
 _ANSWER: Final = Step("answer", 0, b"")
+_PART: Final = Step("octets", 0, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
 _LONG: Final = Step("octets", 0, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n" + b"x" * 999)
 _LONG_ANSWER: Final = Step("answer", 0, b"\x00\x00\x00\x00\x07\x00\x07")
 _WAIT: Final = Step("time", 3)
@@ -75,6 +76,9 @@ SCRIPTS: Final = (
     Script(1, (Step("mode", 2), _ASK, _ANSWER)),
     Script(5, (Step("request", 0, _POST_LENGTH), Step("backend cut"), _ANSWER)),
     Script(2, (_ASK, _ANSWER) * 5),
+    Script(0, (_ASK, Step("request", 64), _ANSWER, _ANSWER, Step("request", 128), _ANSWER)),
+    Script(32, (_ASK, Step("request", 64), Step("request", 128), _ANSWER, _ANSWER, _WAIT)),
+    Script(0, (_PART, _ANSWER, Step("request", 64), _ANSWER)),
     Script(8, (_UPLOAD, Step("backend reads"), _LONG,
                Step("backend reads"), _ANSWER, _ANSWER)),
     Script(16, (Step("client reads"), _ASK, _LONG_ANSWER, _WAIT, Step("client reads"))),

@@ -1,8 +1,9 @@
 """What must hold between the octets that a client sent and got, and those that backends saw and answered.
 
 The one sentence: what the backends saw is read, by the strict reader, as exactly the requests that the client was
-answered for. A request that the client sent has a number, its place on the connection; the proxy's X-Request-ID
-carries that number to the backend, so that nothing has to be guessed. A mistake here is text; none means all is well.
+answered for. The proxy's X-Request-ID says, at the backend, which request of which connection it takes something for,
+so that nothing has to be guessed: whether that is true is what is judged. A mistake here is text; none means all is
+well.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Wire:
 
 
 @attrs.frozen
-class Transcript:
-    """A client's connection and all that happened behind it, after it is over."""
+class Client:
+    """One connection of a client, after it is over."""
 
     sent: bytes
     received: bytes
@@ -56,14 +57,27 @@ class Transcript:
     """Whether the proxy ended its octets; else they were cut."""
     left: bool = False
     """Whether the client cut the connection."""
-    wires: Sequence[Wire] = ()
-    has_canaries: bool = False
-    """Whether CANARY stands in bodies alone."""
+    ids: Sequence[bytes] = (b"id1", b"id2", b"id3")
+    """What the proxy called its requests, in their order."""
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing on its way to the client can have been lost: a reset destroys what was not read yet."""
         return self.ended and not self.left
+
+    def id(self, number: int) -> bytes:
+        """Of the request of that number, counted from 1; empty where the proxy knows none."""
+        return self.ids[number - 1] if number <= len(self.ids) else b""
+
+
+@attrs.frozen
+class Transcript:
+    """All that was sent and got."""
+
+    clients: Sequence[Client]
+    wires: Sequence[Wire] = ()
+    has_canaries: bool = False
+    """Whether CANARY stands in bodies alone."""
 
 
 @attrs.frozen
@@ -77,37 +91,60 @@ class _Seen:
     """What came behind it, if it was answered with 101."""
 
 
+_Seens = dict[bytes, list[_Seen]]
+"""By the proxy's id."""
+
+
 def mistakes(transcript: Transcript) -> Iterator[str]:
     """Everything that is wrong."""
-    asked = read_requests(transcript.sent)
-    seen: dict[int, list[_Seen]] = {}
+    seen: _Seens = {}
     for wire in transcript.wires:
         yield from _read_wire(wire, seen)
-    answers = _answers(transcript, asked)
+    known = {request_id for client in transcript.clients for request_id in client.ids}
+    for request_id in sorted(seen.keys() - known):
+        yield f"a backend saw a request of nobody: {seen[request_id]}"
+    for client in transcript.clients:
+        yield from _judge_client(client, seen, has_canaries=transcript.has_canaries)
+    if transcript.has_canaries:
+        # The second look, which needs no reader of what the client sent.
+        for found in (found for tries in seen.values() for found in tries):
+            if found.request.target.startswith(CANARY):
+                yield f"a request came out of a body: {found.request}"
+
+
+def _judge_client(client: Client, seen: _Seens, *, has_canaries: bool) -> Iterator[str]:
+    asked = read_requests(client.sent)
+    answers = _answers(client, asked)
     if answers.messages and answers.messages[-1].status == 101:
-        asked = read_requests(transcript.sent, most=len(answers.messages))
+        asked = read_requests(client.sent, most=len(answers.messages))
     if answers.mistake:
         yield f"the client got what is no answer: {answers.mistake}, in {answers.rest!r}"
-    elif answers.rest and transcript.is_whole:
+    elif answers.rest and client.is_whole:
         yield f"the client got octets behind its last answer: {answers.rest!r}"
     for number, answer in enumerate(answers.messages, 1):
         request = asked.messages[number - 1] if number <= len(asked.messages) else None
         if request is None and not asked.rest:
             yield f"nobody asked for answer {number}: {answer}"
-        yield from _judge_answer(number, answer, request, seen.get(number, []))
+        tries = seen.get(client.id(number), [])
+        if not _is_own(client.id(number), answer):
+            yield from _judge_answer(number, answer, request, tries)
         if answer.status == 101:
-            yield from _judge_tunnel(number, answer, request, asked.rest, seen.get(number, []))
-    for number, tries in sorted(seen.items()):
+            yield from _judge_tunnel(number, answer, request, asked.rest, tries)
+        if has_canaries and answer.all(CANARY[1:]):
+            yield f"an answer came out of a body: {answer}"
+    for number, request_id in enumerate(client.ids, 1):
+        tries = seen.get(request_id, [])
+        if not tries:
+            continue
         if number > len(asked.messages):
             yield f"a backend saw request {number}; the client sent {len(asked.messages)}: {tries[0].request}"
             continue
         yield from _judge_request(number, asked.messages[number - 1], tries)
-        if number > len(answers.messages) and transcript.is_whole:
+        if number > len(answers.messages) and client.is_whole:
             yield f"a backend saw request {number}; the client got {len(answers.messages)} answers and a clean end"
-    yield from _judge_canaries(transcript, answers.messages, seen)
 
 
-def _read_wire(wire: Wire, seen: dict[int, list[_Seen]]) -> Iterator[str]:
+def _read_wire(wire: Wire, seen: _Seens) -> Iterator[str]:
     got = read_requests(wire.received, empty_line=False)
     given = read_answers(wire.sent, [request.method for request in got.messages], ended=wire.ended)
     tunnel = b""
@@ -120,33 +157,33 @@ def _read_wire(wire: Wire, seen: dict[int, list[_Seen]]) -> Iterator[str]:
         yield f"a backend saw octets that never became a request: {got.rest!r}"
     for at, request in enumerate(got.messages):
         ids = request.all(b"x-request-id")
-        if len(ids) != 1 or not ids[0].startswith(b"id") or not ids[0][2:].isdigit():
-            yield f"a backend saw a request without the proxy's number: {request}"
+        if len(ids) != 1:
+            yield f"a backend saw a request without the proxy's id: {request}"
             continue
         answer = given.messages[at] if at < len(given.messages) else None
         was_answered = answer is not None or (at == len(given.messages) and bool(given.rest))
-        seen.setdefault(int(ids[0][2:]), []).append(
+        seen.setdefault(ids[0], []).append(
             _Seen(request, was_answered, answer, tunnel if at == len(got.messages) - 1 else b"")
         )
 
 
-def _answers(transcript: Transcript, asked: Reading) -> Reading:
+def _answers(client: Client, asked: Reading) -> Reading:
     """The client's answers: one a request, and perhaps one to octets that never became one."""
     methods = [request.method for request in asked.messages] + [b"GET"]
-    ended = transcript.is_whole
-    reading = read_answers(transcript.received, methods, ended=ended)
+    ended = client.is_whole
+    reading = read_answers(client.received, methods, ended=ended)
     if reading.rest or reading.mistake:
         # A request to HEAD whose head the proxy refused is answered with a page: its method was never understood.
         for at in range(len(reading.messages) - 1, -1, -1):
-            if methods[at] == b"HEAD" and _is_own(at + 1, reading.messages[at]):
+            if methods[at] == b"HEAD" and _is_own(client.id(at + 1), reading.messages[at]):
                 methods[at] = b"GET"
-                return read_answers(transcript.received, methods[: at + 1], ended=ended)
+                return read_answers(client.received, methods[: at + 1], ended=ended)
     return reading
 
 
-def _is_own(number: int, answer: Message) -> bool:
+def _is_own(request_id: bytes, answer: Message) -> bool:
     """Whether an answer is an error page of the proxy."""
-    return answer.all(b"x-request-id") == [b"id%d" % number] and answer.all(b"cache-control") == [b"no-store"]
+    return answer.all(b"x-request-id") == [request_id] and answer.all(b"cache-control") == [b"no-store"]
 
 
 def _judge_answer(number: int, answer: Message, request: Message | None, tries: list[_Seen]) -> Iterator[str]:
@@ -154,8 +191,6 @@ def _judge_answer(number: int, answer: Message, request: Message | None, tries: 
         yield f"answer {number} is of another version than the proxy's"
     if request is not None and request.minor == 0 and (answer.interim or answer.all(b"transfer-encoding")):
         yield f"answer {number} has what an HTTP/1.0 client can't read: {answer}"
-    if _is_own(number, answer):
-        return
     given = [found.answer for found in tries if found.answer is not None and found.answer.status == answer.status]
     if answer.complete and not any(found.complete and found.body == answer.body for found in given):
         yield f"answer {number} is complete and no backend gave it to that request: {answer}, but {tries}"
@@ -207,16 +242,3 @@ def _end_to_end(request: Message, gone: Sequence[bytes]) -> Lines:
         for name, value in request.fields
         if not (name in gone or (plain := name.replace(b"_", b"-")) in _OWN or plain.startswith(b"x-forwarded-"))
     )
-
-
-def _judge_canaries(transcript: Transcript, answers: list[Message], seen: dict[int, list[_Seen]]) -> Iterator[str]:
-    """The second look, which needs no reader of what the client sent."""
-    if not transcript.has_canaries:
-        return
-    for tries in seen.values():
-        for found in tries:
-            if found.request.target.startswith(CANARY):
-                yield f"a request came out of a body: {found.request}"
-    for answer in answers:
-        if answer.all(CANARY[1:]):
-            yield f"an answer came out of a body: {answer}"

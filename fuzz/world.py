@@ -1,4 +1,4 @@
-"""The whole proxy in memory, driven by a script: one client, one or two backends, and a clock."""
+"""The whole proxy in memory, driven by a script: some clients, one or two backends, and a clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fuzz.choices import Choices
 from fuzz.grammar import answer, request
 from fuzz.script import Script, Step, decoded
 from fuzz.strict import read_answers, read_requests
-from fuzz.verdict import Transcript, Wire, mistakes
+from fuzz.verdict import Client, Transcript, Wire, mistakes
 from revproxy.config.model import Limits
 from tests.support.network import ROOM, End
 from tests.support.proxy import Proxy
@@ -20,6 +20,37 @@ SECONDS: Final = (1, 2, 7, 30)
 PATIENCE: Final = 120
 """Seconds after which a connection must be over, once nobody does anything: all deadlines, one after another."""
 SLACK: Final = 700_000
+MOST_CLIENTS: Final = 3
+
+
+@attrs.define
+class Caller:
+    """A client's end of a connection."""
+
+    address: bytes
+    end: End
+    sent: bytes = b""
+    left: bool = False
+
+    def send(self, octets: bytes, choice: int) -> None:
+        for piece in pieces(octets, choice):
+            if self.end.sock.closed or self.end.sock.shut:
+                # A message that is cut may be a message all the same, for all that was promised of its body.
+                return
+            taken = self.end.offer(piece)
+            self.sent += piece[:taken]
+            if taken < len(piece):
+                self.end.fin()
+
+    def disturb(self, what: str) -> None:
+        if what == "reads":
+            self.end.reads = not self.end.reads
+            self.end.network.settle()
+        elif what == "fin":
+            self.end.fin()
+        elif not self.left:
+            self.left = True
+            getattr(self.end, what)()
 
 
 @attrs.define
@@ -77,17 +108,17 @@ class World:
             ),
             connect_timeout=2.0, answer_timeout=5.0, idle_timeout=4.0, keep_alive=8.0, set_aside=2.0,
             tunnel_timeout=4.0,
-            replay_size=60 if setup & 4 else 60_000,
+            replay_size=60 if setup & 4 else 60_000, connections_per_server=1 if setup & 32 else 64, queue=1,
+            queue_timeout=4.0,
         )  # fmt: skip
         self.has_room = not setup & 8
         if not self.has_room:
             for origin in self.proxy.origins.values():
                 origin.room = 90
-        self.client = self.proxy.client(room=90 if setup & 16 else ROOM)
+        self.client_room = 90 if setup & 16 else ROOM
+        self.callers: list[Caller] = []
         self.backends: dict[int, Backend] = {}
-        self.sent = b""
         self.has_canaries = True
-        self.left = False
 
     def open_backends(self) -> list[Backend]:
         """The connections to backends that are open, in the order in which they were opened, server by server."""
@@ -96,17 +127,26 @@ class World:
                 self.backends.setdefault(id(end), Backend(end))
         return [backend for backend in self.backends.values() if backend.is_open]
 
+    def caller(self, choice: int) -> Caller:
+        """The client that a step is about; a new one, where it is the first to speak of it."""
+        number = min(choice // 64, MOST_CLIENTS - 1, len(self.callers))
+        if number == len(self.callers):
+            address = b"192.0.2.%d" % (number + 1)
+            self.callers.append(Caller(address, self.proxy.client(address, room=self.client_room)))
+        return self.callers[number]
+
     def do(self, step: Step) -> None:
         """Makes one thing happen; what can't happen now does not."""
         side, _, what = step.kind.partition(" ")
         if step.kind in ("request", "octets"):
             is_request = step.kind == "request"
             self.has_canaries &= is_request
-            self.client_sends(request(Choices(step.octets)) if is_request else step.octets, step.choice)
+            octets = request(Choices(step.octets)) if is_request else step.octets
+            self.caller(step.choice).send(octets, step.choice % 64)
         elif side in ("answer", "noise"):
             self.answer(step)
         elif side == "client":
-            self.disturb_client(what)
+            self.caller(step.choice).disturb(what)
         elif side == "backend":
             self.disturb_backend(what, step.choice)
         elif side == "mode":
@@ -114,17 +154,6 @@ class World:
             origins[step.choice // 8 % len(origins)].mode = MODES[step.choice % len(MODES)]
         else:
             self.proxy.advance(SECONDS[step.choice % len(SECONDS)])
-
-    def client_sends(self, octets: bytes, choice: int) -> None:
-        sock = self.client.sock
-        for piece in pieces(octets, choice):
-            if sock.closed or sock.shut:
-                # A message that is cut may be a message all the same, for all that was promised of its body.
-                return
-            taken = self.client.offer(piece)
-            self.sent += piece[:taken]
-            if taken < len(piece):
-                self.client.fin()
 
     def answer(self, step: Step) -> None:
         """The first backend that was asked and has not answered does; noise comes from any."""
@@ -150,16 +179,6 @@ class World:
                     backend.finish()
                 return
 
-    def disturb_client(self, what: str) -> None:
-        if what == "reads":
-            self.client.reads = not self.client.reads
-            self.proxy.network.settle()
-        elif what == "fin":
-            self.client.fin()
-        elif not self.left:
-            self.left = True
-            getattr(self.client, what)()
-
     def disturb_backend(self, what: str, choice: int) -> None:
         backends = self.open_backends()
         if not backends:
@@ -181,25 +200,30 @@ class World:
             getattr(end, what)()
 
     def finish(self) -> Transcript:
-        """Everybody reads, and time passes until the client's connection is over."""
+        """Everybody reads, and time passes until every client's connection is over."""
         for end in self.proxy.network.ends:
             end.reads = True
         self.proxy.network.settle()
         for _ in range(PATIENCE):
-            if self.left or self.client.is_over:
+            if not self.proxy.frontend.channels and all(c.left or c.end.is_over for c in self.callers):
                 break
             self.proxy.advance(1)
             for end in self.proxy.network.ends:
                 end.reads = True
         else:
-            raise AssertionError("the client's connection does not end")
+            raise AssertionError("a client's connection does not end")
         self.open_backends()
         wires = [
             Wire(backend.end.received, backend.sent, backend.ended, backend.was_cut or backend.end.was_reset)
             for backend in self.backends.values()
         ]
-        client = self.client
-        return Transcript(self.sent, client.received, client.ended, self.left, wires, self.has_canaries)
+        return Transcript([self.client(caller) for caller in self.callers], wires, self.has_canaries)
+
+    def client(self, caller: Caller) -> Client:
+        """What is to be judged of a client. Every request that the proxy began is in its records by now."""
+        ids = [each.request_id for each in self.proxy.transactions if each.client == caller.address]
+        ids.sort(key=lambda request_id: int(request_id[2:]))
+        return Client(caller.sent, caller.end.received, caller.end.ended, caller.left, ids)
 
 
 def run(script: Script) -> Transcript:

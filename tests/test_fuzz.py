@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -19,7 +19,7 @@ from fuzz.script import STEPS, Script, Step, decoded, random_script
 from fuzz.seeds import GET, SCRIPTS, seeds
 from fuzz.strict import Short, WrongChunks, origin_form, read_answers, read_chunks, read_requests
 from fuzz.targets import TARGETS
-from fuzz.verdict import Transcript, Wire, mistakes
+from fuzz.verdict import Client, Transcript, Wire, mistakes
 from fuzz.world import World, check_world, run
 from revproxy.http import parse
 from revproxy.http.framing import ChunkedDecoder, Framing
@@ -51,13 +51,14 @@ def test_inputs_of_the_grammar_find_nothing(name: str) -> None:
 
 def test_the_seeds_reach_what_they_are_for() -> None:
     transcripts = [run(script) for script in SCRIPTS]
-    got = b"".join(transcript.received for transcript in transcripts)
+    got = b"".join(client.received for transcript in transcripts for client in transcript.clients)
     statuses = set(re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", got))
     assert {b"101", b"103", b"200", b"204", b"304", b"400", b"404", b"502", b"504"} <= statuses
     assert any(len(transcript.wires) > 1 for transcript in transcripts)
     assert any(CANARY_REQUEST in wire.received for transcript in transcripts for wire in transcript.wires)
-    assert sum(transcript.received.count(CANARY_ANSWER) for transcript in transcripts) > 5
-    assert any(transcript.left for transcript in transcripts)
+    assert got.count(CANARY_ANSWER) > 5
+    assert any(client.left for transcript in transcripts for client in transcript.clients)
+    assert any(len(transcript.clients) > 1 for transcript in transcripts)
 
 
 def test_any_octets_are_a_script_and_a_script_is_its_octets() -> None:
@@ -147,6 +148,18 @@ def test_targets_in_origin_form() -> None:
 # The verdict, on worlds that are right and wrong.
 
 
+def world(
+    sent: bytes,
+    received: bytes,
+    *,
+    ended: bool = True,
+    left: bool = False,
+    wires: Sequence[Wire] = (),
+    has_canaries: bool = False,
+) -> Transcript:
+    return Transcript([Client(sent, received, ended, left)], wires, has_canaries)
+
+
 def seen(line: bytes, number: int, more: bytes = b"\r\n") -> bytes:
     return b"%b HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: b\r\nX-Request-ID: id%d\r\n%b" % (line, number, more)
 
@@ -161,13 +174,13 @@ SEEN_GET = seen(b"GET /a", 2)
 
 
 def test_a_right_world_is_right() -> None:
-    world = Transcript(UPLOAD + GET, OK + HO, wires=[Wire(SEEN_UPLOAD + SEEN_GET, OK + HO)], has_canaries=True)
-    assert list(mistakes(world)) == []
-    world = Transcript(UPLOAD + GET, OK + HO, wires=[Wire(SEEN_GET, HO), Wire(SEEN_UPLOAD, OK)], has_canaries=True)
-    assert list(mistakes(world)) == []
-    cut = Transcript(UPLOAD, OK[:-1], ended=False, wires=[Wire(SEEN_UPLOAD, OK)])
+    right = world(UPLOAD + GET, OK + HO, wires=[Wire(SEEN_UPLOAD + SEEN_GET, OK + HO)], has_canaries=True)
+    assert list(mistakes(right)) == []
+    right = world(UPLOAD + GET, OK + HO, wires=[Wire(SEEN_GET, HO), Wire(SEEN_UPLOAD, OK)], has_canaries=True)
+    assert list(mistakes(right)) == []
+    cut = world(UPLOAD, OK[:-1], ended=False, wires=[Wire(SEEN_UPLOAD, OK)])
     assert list(mistakes(cut)) == []
-    gone = Transcript(UPLOAD[:-1], b"", left=True, wires=[Wire(SEEN_UPLOAD[:-1])])
+    gone = world(UPLOAD[:-1], b"", left=True, wires=[Wire(SEEN_UPLOAD[:-1])])
     assert list(mistakes(gone)) == []
 
 
@@ -177,52 +190,52 @@ SEEN_SWITCH = seen(b"GET /a", 1, b"Connection: upgrade\r\nUpgrade: ws\r\n\r\n")
 
 
 def test_a_right_tunnel_is_right() -> None:
-    world = Transcript(ASK_SWITCH + GET, SWITCH + b"ab", wires=[Wire(SEEN_SWITCH + GET, SWITCH + b"ab")])
-    assert list(mistakes(world)) == []
+    right = world(ASK_SWITCH + GET, SWITCH + b"ab", wires=[Wire(SEEN_SWITCH + GET, SWITCH + b"ab")])
+    assert list(mistakes(right)) == []
 
 
 SMUGGLED = seen(b"GET /canary", 2)
 WRONG = {
     "a request that came out of a body": (
-        Transcript(
+        world(
             UPLOAD, OK, wires=[Wire(seen(b"POST /b", 1, b"Content-Length: 0\r\n\r\n") + SMUGGLED, OK)], has_canaries=True
         ),
         "a request came out of a body",
     ),
     "the same, where the reader of the client's octets is to find it": (
-        Transcript(UPLOAD, OK, wires=[Wire(SEEN_UPLOAD + SMUGGLED, OK + HO)]),
+        world(UPLOAD, OK, wires=[Wire(SEEN_UPLOAD + SMUGGLED, OK + HO)]),
         "a backend saw request 2; the client sent 1",
     ),
     "an answer that came out of a body": (
-        Transcript(GET, CANARY_ANSWER, wires=[Wire(seen(b"GET /a", 1), CANARY_ANSWER)], has_canaries=True),
+        world(GET, CANARY_ANSWER, wires=[Wire(seen(b"GET /a", 1), CANARY_ANSWER)], has_canaries=True),
         "an answer came out of a body",
     ),
     "octets behind a request": (
-        Transcript(GET, OK, wires=[Wire(seen(b"GET /a", 1) + b"GET /x", OK)]),
+        world(GET, OK, wires=[Wire(seen(b"GET /a", 1) + b"GET /x", OK)]),
         "octets that never became a request",
     ),
     "no request": (
-        Transcript(GET, OK, wires=[Wire(seen(b"GET /a", 1) + b"\r\n\r\n", OK)]),
+        world(GET, OK, wires=[Wire(seen(b"GET /a", 1) + b"\r\n\r\n", OK)]),
         "what is no request",
     ),
     "a request that is not ours": (
-        Transcript(GET, OK, wires=[Wire(GET, OK)]),
-        "without the proxy's number",
+        world(GET, OK, wires=[Wire(GET, OK)]),
+        "without the proxy's id",
     ),
     "another body": (
-        Transcript(UPLOAD, OK, wires=[Wire(SEEN_UPLOAD[:-1] + b"x", OK)]),
+        world(UPLOAD, OK, wires=[Wire(SEEN_UPLOAD[:-1] + b"x", OK)]),
         "another body",
     ),
     "another target": (
-        Transcript(GET, OK, wires=[Wire(seen(b"GET /b", 1), OK)]),
+        world(GET, OK, wires=[Wire(seen(b"GET /b", 1), OK)]),
         "a backend saw request 1 as",
     ),
     "another field": (
-        Transcript(GET, OK, wires=[Wire(seen(b"GET /a", 1, b"X-A: 1\r\n\r\n"), OK)]),
+        world(GET, OK, wires=[Wire(seen(b"GET /a", 1, b"X-A: 1\r\n\r\n"), OK)]),
         "other fields",
     ),
     "another trailer": (
-        Transcript(
+        world(
             b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             OK,
             wires=[Wire(seen(b"PUT /", 1, b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n"), OK)],
@@ -230,43 +243,43 @@ WRONG = {
         "other trailers",
     ),
     "half a request, taken for a whole one": (
-        Transcript(UPLOAD[:-1], OK, wires=[Wire(seen(b"POST /b", 1, b"Content-Length: 0\r\n\r\n"), OK)]),
+        world(UPLOAD[:-1], OK, wires=[Wire(seen(b"POST /b", 1, b"Content-Length: 0\r\n\r\n"), OK)]),
         "saw request 1 complete",
     ),
     "answers that changed places": (
-        Transcript(UPLOAD + GET, HO + OK, wires=[Wire(SEEN_UPLOAD + SEEN_GET, OK + HO)]),
+        world(UPLOAD + GET, HO + OK, wires=[Wire(SEEN_UPLOAD + SEEN_GET, OK + HO)]),
         "no backend gave it to that request",
     ),
     "an answer that nobody gave": (
-        Transcript(GET, OK),
+        world(GET, OK),
         "no backend gave it to that request",
     ),
     "an answer cut short that looks complete": (
-        Transcript(GET, OK, wires=[Wire(seen(b"GET /a", 1), OK[:-1])]),
+        world(GET, OK, wires=[Wire(seen(b"GET /a", 1), OK[:-1])]),
         "no backend gave it to that request",
     ),
     "the same, ended by the connection's end": (
-        Transcript(GET, b"HTTP/1.1 200 OK\r\n\r\nh", wires=[Wire(seen(b"GET /a", 1), b"HTTP/1.1 200 OK\r\n\r\nhi")]),
+        world(GET, b"HTTP/1.1 200 OK\r\n\r\nh", wires=[Wire(seen(b"GET /a", 1), b"HTTP/1.1 200 OK\r\n\r\nhi")]),
         "no backend gave it to that request",
     ),
     "an answer that nobody asked for": (
-        Transcript(GET, OK + HO, wires=[Wire(seen(b"GET /a", 1), OK + HO)]),
+        world(GET, OK + HO, wires=[Wire(seen(b"GET /a", 1), OK + HO)]),
         "nobody asked for answer 2",
     ),
     "two answers too many": (
-        Transcript(GET, OK * 3, wires=[Wire(seen(b"GET /a", 1), OK * 3)]),
+        world(GET, OK * 3, wires=[Wire(seen(b"GET /a", 1), OK * 3)]),
         "octets behind its last answer",
     ),
     "no answer": (
-        Transcript(GET, b"", wires=[Wire(seen(b"GET /a", 1), OK)]),
+        world(GET, b"", wires=[Wire(seen(b"GET /a", 1), OK)]),
         "the client got 0 answers",
     ),
     "what is no answer": (
-        Transcript(GET, b"HTTP/1.1 OK\r\n\r\n", wires=[Wire(seen(b"GET /a", 1), OK)]),
+        world(GET, b"HTTP/1.1 OK\r\n\r\n", wires=[Wire(seen(b"GET /a", 1), OK)]),
         "what is no answer",
     ),
     "a chunked answer to HTTP/1.0": (
-        Transcript(
+        world(
             b"GET /a HTTP/1.0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
             wires=[Wire(seen(b"GET /a", 1), OK)],
@@ -274,19 +287,19 @@ WRONG = {
         "HTTP/1.0 client can't read",
     ),
     "an upload that was sent twice": (
-        Transcript(UPLOAD, OK, wires=[Wire(SEEN_UPLOAD), Wire(SEEN_UPLOAD, OK)]),
+        world(UPLOAD, OK, wires=[Wire(SEEN_UPLOAD), Wire(SEEN_UPLOAD, OK)]),
         "saw request 1 2 times",
     ),
     "a repetition of what was answered": (
-        Transcript(GET, OK, wires=[Wire(seen(b"GET /a", 1), HO[:9]), Wire(seen(b"GET /a", 1), OK)]),
+        world(GET, OK, wires=[Wire(seen(b"GET /a", 1), HO[:9]), Wire(seen(b"GET /a", 1), OK)]),
         "sent again after it was answered",
     ),
     "a tunnel that was not asked for": (
-        Transcript(GET, SWITCH, wires=[Wire(seen(b"GET /a", 1), SWITCH)]),
+        world(GET, SWITCH, wires=[Wire(seen(b"GET /a", 1), SWITCH)]),
         "did not ask for its 101",
     ),
     "a tunnel that changes octets": (
-        Transcript(ASK_SWITCH + b"ab", SWITCH, wires=[Wire(SEEN_SWITCH + b"b", SWITCH)]),
+        world(ASK_SWITCH + b"ab", SWITCH, wires=[Wire(SEEN_SWITCH + b"b", SWITCH)]),
         "saw in the tunnel",
     ),
 }  # fmt: skip
@@ -294,8 +307,23 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_a_wrong_world_is_wrong(what: str) -> None:
-    world, text = WRONG[what]
-    assert text in "\n".join(mistakes(world))
+    wrong, text = WRONG[what]
+    assert text in "\n".join(mistakes(wrong))
+
+
+def test_a_request_of_nobody_is_wrong() -> None:
+    right = Transcript([Client(GET, OK, ids=[b"id1"])], [Wire(seen(b"GET /a", 1), OK)])
+    assert list(mistakes(right)) == []
+    wrong = Transcript([Client(GET, OK, ids=[b"id1"])], [Wire(seen(b"GET /a", 1) + SEEN_GET, OK + HO)])
+    assert any("a request of nobody" in mistake for mistake in mistakes(wrong))
+
+
+def test_an_answer_that_went_to_somebody_else_is_wrong() -> None:
+    one, other = Client(GET, OK, ids=[b"id1"]), Client(GET, HO, ids=[b"id2"])
+    wires = [Wire(seen(b"GET /a", 1) + SEEN_GET, OK + HO)]
+    assert list(mistakes(Transcript([one, other], wires))) == []
+    crossed = [Client(GET, HO, ids=[b"id1"]), Client(GET, OK, ids=[b"id2"])]
+    assert len(list(mistakes(Transcript(crossed, wires)))) == 2
 
 
 # Proxies and parsers that are broken on purpose.
