@@ -229,7 +229,8 @@ class Channel(ClientConnection):
         try:
             method = head.method
             if head.target[:1] != b"/" or method == b"TRACE" or method == b"CONNECT":
-                request.aim(parse_target(method, head.target))
+                secured = self.client.scheme == b"https" or self.client.trusted
+                request.aim(parse_target(method, head.target, secured=secured))
             if self.client.trusted:
                 self._count_original(request)
             budget = frontend.budget

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import Final
 
-from revproxy.errors import BadRequest, MethodNotAllowed
+from revproxy.errors import BadRequest, MethodNotAllowed, Misdirected
 
 UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -75,8 +75,9 @@ class Target:
         self.scheme = scheme
 
 
-def parse_target(method: bytes, raw: bytes) -> Target:
-    """Tells the four forms of RFC 9112 §3.2 apart. Raises BadRequest; CONNECT and TRACE are MethodNotAllowed.
+def parse_target(method: bytes, raw: bytes, *, secured: bool = True) -> Target:
+    """Tells the four forms of RFC 9112 §3.2 apart. Raises BadRequest; CONNECT and TRACE are MethodNotAllowed; an https
+    URL is Misdirected where the connection is not ``secured`` by TLS, nor a trusted proxy's (RFC 9110 §7.4).
 
     CONNECT would make an open relay of a reverse proxy (RFC 9110 §9.3.6), TRACE would show a client what trusted
     proxies added to its request (RFC 9110 §9.3.8).
@@ -93,6 +94,8 @@ def parse_target(method: bytes, raw: bytes) -> Target:
     scheme = scheme.lower()
     if not separator or scheme not in (b"http", b"https"):
         raise BadRequest("the target is neither a path nor an http URL")
+    if scheme == b"https" and not secured:
+        raise Misdirected("an https URL was asked for in clear text")
     cut = len(rest)
     for delimiter in (b"/", b"?"):
         at = rest.find(delimiter)

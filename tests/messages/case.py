@@ -190,6 +190,7 @@ STATUSES = {
     413: b"413 Content Too Large",
     414: b"414 URI Too Long",
     417: b"417 Expectation Failed",
+    421: b"421 Misdirected Request",
     431: b"431 Request Header Fields Too Large",
     501: b"501 Not Implemented",
     502: b"502 Bad Gateway",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from revproxy.config.model import Limits
-from tests.messages.case import Case, get, head, onward, passed, refused
+from tests.messages.case import STATUSES, Case, get, head, onward, page, passed, refused
 
 
 def kept(name: str, section: str, reason: str, target: bytes) -> Case:
@@ -57,7 +57,14 @@ ABSOLUTE = [
     absolute("port", "RFC 9110 §7.2", "its port belongs to Host", b"http://b.example:8080/", b"/", b"b.example:8080", b"8080"),
     absolute("empty-port", "RFC 3986 §3.2.3", "a port may be empty", b"http://b.example:/", b"/", b"b.example:"),
     absolute("scheme-case", "RFC 9110 §4.2.3", "schemes have no case", b"HtTp://b.example/", b"/", b"b.example"),
-    absolute("https", "RFC 9112 §3.2.2", "how it was secured is the connection's to tell", b"https://b.example/", b"/", b"b.example"),
+    Case(
+        "target-absolute-https", "RFC 9110 §7.4", "what is to be secured is not served in clear text",
+        get(target=b"https://b.example/"), page(STATUSES[421], closing=False), "open", b"", "none",
+    ),
+    passed(
+        "target-absolute-https-trusted", "RFC 9110 §7.4", "a trusted gateway may have secured it",
+        get(target=b"https://b.example/"), onward(host=b"b.example"), trusted=True,
+    ),
     absolute("ipv6", "RFC 3986 §3.2.2", "an IPv6 address stands in brackets", b"http://[2001:db8::1]:80/", b"/", b"[2001:db8::1]:80"),
     absolute("double-slash", "RFC 9112 §3.2.2", "its path is passed as it is", b"http://b.example//c", b"//c", b"b.example"),
     absolute("url-inside", "RFC 9112 §3.2.2", "its path is passed as it is", b"http://b.example/http://c", b"/http://c", b"b.example"),
