@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,9 +29,21 @@ def invalidated(method: bytes, url: bytes, status: int, fields: Fields) -> tuple
         for value in fields.all(name):
             other = resolved(url, value)
             # A URL of another origin is never touched: else any server could empty the cache of any other.
-            if other and other not in urls and origin is not None and _origin(other) == origin:
-                urls.append(other)
+            if other and origin is not None and _origin(other) == origin:
+                # The origin as the target has it, whatever case or port it is written with here.
+                other = _split(url)[0] + (_split(other)[1] or b"/")
+                if other not in urls:
+                    urls.append(other)
     return tuple(urls)
+
+
+_AUTHORITY: Final = re.compile(rb"(?s)([^:/?]*://[^/?]*)(.*)")
+
+
+def _split(url: bytes) -> tuple[bytes, bytes]:
+    """A URL up to its path, and the rest."""
+    found = _AUTHORITY.match(url)
+    return (found[1], found[2]) if found is not None else (b"", url)
 
 
 def _origin(url: bytes) -> tuple[str, str, int] | None:

@@ -38,7 +38,14 @@ def controls(text: str = "") -> RequestControls:
 
 
 def head(
-    text: str, status: int = 200, *, request: str = "", at: float = NOW, first: int = 0, total: int = -1, **more: bool
+    text: str,
+    status: int = 200,
+    *,
+    request: str = "",
+    at: float = NOW,
+    first: int = 0,
+    total: int = -1,
+    invalidated: bool = False,
 ) -> StoredHead:
     """A stored head that came at ``at``, of a request with the fields ``request``."""
     found = fields(text)
@@ -54,7 +61,7 @@ def head(
         selecting=selecting_of(found.get(b"vary"), fields(request)),
         first=first,
         total=total,
-        **more,
+        invalidated=invalidated,
     )
 
 
