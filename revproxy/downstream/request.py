@@ -254,7 +254,8 @@ class StreamingRequest:
 
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer."""
-        if self.over or self.finished:
+        # In a tunnel, one side ends before the other: what happens to the other still ends the connection.
+        if self.over or (self.finished and not self.tunnel):
             return
         transaction = self.transaction
         transaction.reason = error.reason

@@ -120,6 +120,22 @@ def test_an_idle_tunnel_is_closed(make_proxy: MakeProxy) -> None:
     assert client.is_over and origin.is_over
 
 
+@pytest.mark.parametrize("how", ["idle", "broken"])
+def test_a_tunnel_whose_server_ended_does_not_stay_open_for_ever(make_proxy: MakeProxy, how: str) -> None:
+    """The client never ends its side: what happens to the server's still ends the connection."""
+    proxy = make_proxy(tunnel_timeout=60.0)
+    client, origin = tunnel(proxy)
+    origin.fin()
+    assert client.ended
+    if how == "broken":
+        origin.cut()
+        client.send(b"is anybody there?")
+    proxy.advance(2 if how == "broken" else 62)
+    assert proxy.frontend.channels == set()
+    assert client.sock.reset
+    assert proxy.transaction.status == 101
+
+
 def test_a_tunnel_that_was_slow_for_a_while_keeps_its_timeout(make_proxy: MakeProxy) -> None:
     proxy = make_proxy(idle_timeout=10.0, answer_timeout=10.0)
     proxy.origin.room = 1000
@@ -201,3 +217,25 @@ def test_of_several_protocols_only_the_allowed_one_is_asked_for(make_proxy: Make
     proxy = make_proxy()
     proxy.client().send(ASK.replace(b": WebSocket", b": h2c, websocket"))
     assert read_requests(proxy.origin.received)[0].get(b"upgrade") == b"websocket"
+
+
+def test_an_idle_tunnel_that_the_server_half_closed_is_closed(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(tunnel_timeout=100.0)
+    client, origin = tunnel(proxy)
+    origin.send(b"bye")
+    origin.fin()
+    proxy.advance(99)
+    assert not client.sock.reset
+    proxy.advance(2)
+    assert client.sock.reset and origin.sock.reset
+
+
+def test_octets_for_a_server_that_ended_and_left_cut_the_tunnel(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    client, origin = tunnel(proxy)
+    origin.close()
+    client.send(b"is anybody there?")
+    client.send(b"hello?")
+    proxy.advance(1)
+    assert client.sock.reset
+    assert len(proxy.transactions) == 1
