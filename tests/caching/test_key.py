@@ -138,6 +138,23 @@ def test_scheme_host_scope_and_public_host_are_keyed() -> None:
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (key(host=b"ab.c"), key(host=b"a", public=b"b.c")),
+        (key(b"/a", public=b"x"), key(b"x/a")),
+        (key(b"1:b,/a"), key(b"/a", public=b"b")),
+        (key(options=KeyOptions(scope=b"4:http,"), scheme=b"http"), key(options=KeyOptions(scope=b""), scheme=b"http")),
+        (
+            key(options=KeyOptions(headers=(b"x", b"y")), fields=[(b"X", b"1")]),
+            key(options=KeyOptions(headers=(b"x", b"y")), fields=[(b"Y", b"1")]),
+        ),
+    ],
+)
+def test_where_one_part_ends_and_the_next_begins_is_certain(one: bytes, other: bytes) -> None:
+    assert one != other
+
+
 pieces = st.binary(max_size=12) | st.sampled_from([b"", b"1:a,", b"0:,", b",", b"2:a,b", b"5:https,"])
 letters = st.text("ab:/,.0", min_size=1, max_size=6).map(str.encode)
 hosts = st.from_regex(r"[a-c]{1,3}(\.[a-c]{1,3})?(:[1-9][0-9]{0,2})?", fullmatch=True).map(str.encode)
