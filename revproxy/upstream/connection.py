@@ -306,6 +306,10 @@ class UpstreamConnection:
             if queued and self.exchange is not None and self._decoder is None:
                 # The server takes the request, if slowly: it is not silent.
                 self.deadline = now + self.pool.answer_timeout
+        if self.framing is TUNNEL and self.stream.input_at_end and self.stream.is_peer_gone(half_close_counts=False):
+            # A server that ended its octets is not read from, so nobody else would tell that it is gone.
+            self._break(ClosedEarly("the server cut its half-closed tunnel"))
+            return
         if now < self.deadline:
             return
         if self.exchange is None:

@@ -250,3 +250,55 @@ def test_heads_are_octets_of_an_answer(make_proxy: MakeProxy, sign: bytes) -> No
     assert not client.sock.reset
     proxy.advance(4)
     assert client.sock.reset
+
+
+class Deaf:
+    """A resolver that never answers."""
+
+    def look_up(self, peer: object, told: object) -> None:
+        """Forgets it."""
+
+
+def test_reset_while_a_name_is_looked_up_aborts(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy(resolver=lambda proxy: Deaf())
+    client = proxy.client()
+    client.send(GET)
+    assert proxy.group.pool.states[0].open == 1
+    client.cut()
+    assert proxy.group.pool.states[0].open == 0
+    assert proxy.transaction.reason == "client_gone"
+
+
+def test_reset_while_a_request_waits_to_be_sent_again_aborts(make_proxy: MakeProxy) -> None:
+    """Nobody reads from the client then: the sweep asks."""
+    proxy = make_proxy(connections_per_server=1)
+    client, other = proxy.client(), proxy.client()
+    client.send(GET)
+    proxy.origin.last.send(OK)
+    client.send(POST.replace(b"POST", b"PUT"))
+    other.send(GET)
+    proxy.origin.last.close()
+    assert len(proxy.group.pool._queue) == 1
+    client.cut()
+    proxy.advance(1)
+    assert len(proxy.group.pool._queue) == 0
+    assert proxy.queued == 0
+    assert proxy.transaction.reason == "client_gone"
+    proxy.origin.last.send(OK)
+    assert answer(other).status == 200
+    assert proxy.origin.last.received.count(b"PUT") == 0
+
+
+@pytest.mark.parametrize("side", ["client", "origin"])
+def test_reset_of_one_end_of_a_half_closed_tunnel_aborts(make_proxy: MakeProxy, side: str) -> None:
+    proxy = make_proxy()
+    client = proxy.client()
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    origin = proxy.origin.last
+    origin.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    ended, stays = (client, origin) if side == "client" else (origin, client)
+    ended.fin()
+    ended.cut()
+    proxy.advance(2)
+    assert stays.sock.reset
+    assert proxy.transaction.status == 101
