@@ -244,8 +244,7 @@ class Environment:
     def _open_lmdb(self) -> int:
         """Opens the files, makes the tables; the last transaction that was there before."""
         os.makedirs(self.index, mode=0o700, exist_ok=True)
-        for number in range(256):
-            os.makedirs(os.path.join(self.path, "bodies", f"{number:02x}"), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.join(self.path, "bodies"), mode=0o700, exist_ok=True)
         opened = lmdb.open(
             self.index,
             map_size=self.map_size,

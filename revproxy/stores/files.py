@@ -102,7 +102,12 @@ class BodyFile:
 
     def rename(self, path: str) -> None:
         """Gives a sealed file its lasting name. Raises OSError."""
-        os.rename(self.path, path)
+        try:
+            os.rename(self.path, path)
+        except FileNotFoundError:
+            # The first one of its folder.
+            os.mkdir(os.path.dirname(path), 0o700)
+            os.rename(self.path, path)
         self.path = path
 
     def content(self, damaged: Callable[[], None]) -> FileContent:

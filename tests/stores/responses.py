@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from revproxy.caching.stored import StoredHead, StoredResponse
@@ -70,3 +75,18 @@ def octets(size: int, seed: int = 0) -> bytes:
     """Content in which every place differs from its neighbours."""
     block = bytes((place * 7 + seed) % 251 for place in range(2510))
     return (block * (size // len(block) + 1))[:size]
+
+
+def new_folder() -> str:
+    """An empty folder, in memory where the system has such: what is tested is not the disk's speed."""
+    return tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
+@contextmanager
+def folder() -> Iterator[str]:
+    """A folder for the length of a block."""
+    path = new_folder()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

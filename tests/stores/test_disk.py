@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 
 from twisted.internet.task import Clock
 
@@ -11,12 +10,13 @@ from revproxy.interfaces import IStore
 from revproxy.stores.disk import DiskStore
 from tests.stores import contract
 from tests.stores.contract import LARGEST, MOST
+from tests.stores.responses import new_folder
 
 
 class DiskTests(contract.BoundedContract):
     def make_store(self, most: int = MOST, largest: int = LARGEST) -> IStore:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
+        folder = new_folder()
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         self.clock = Clock()
         store = DiskStore(folder, most, largest, self.clock)
         self.addCleanup(store.stop)
