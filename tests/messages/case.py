@@ -62,6 +62,8 @@ class Case:
     """Whether nothing can follow: it would be a part of what is incomplete, or race with a server that leaves."""
     trusted: bool = False
     """Whether the client is a trusted proxy."""
+    clear_only: bool = False
+    """Whether it is about connections in clear text."""
     proxy: dict[str, Any] = attrs.Factory(dict)
     """Options of the proxy: limits."""
 

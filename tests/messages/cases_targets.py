@@ -59,13 +59,13 @@ ABSOLUTE = [
     absolute("scheme-case", "RFC 9110 §4.2.3", "schemes have no case", b"HtTp://b.example/", b"/", b"b.example"),
     Case(
         "target-absolute-https", "RFC 9110 §7.4", "what is to be secured is not served in clear text",
-        get(target=b"https://b.example/"), page(STATUSES[421], closing=False), "open", b"", "none",
+        get(target=b"https://b.example/"), page(STATUSES[421], closing=False), "open", b"", "none", clear_only=True,
     ),
     passed(
         "target-absolute-https-trusted", "RFC 9110 §7.4", "a trusted gateway may have secured it",
         get(target=b"https://b.example/"), onward(host=b"b.example"), trusted=True,
     ),
-    absolute("ipv6", "RFC 3986 §3.2.2", "an IPv6 address stands in brackets", b"http://[2001:db8::1]:80/", b"/", b"[2001:db8::1]:80"),
+    absolute("ipv6", "RFC 3986 §3.2.2", "an IPv6 address stands in brackets", b"http://[2001:db8::1]:81/", b"/", b"[2001:db8::1]:81", b"81"),
     absolute("double-slash", "RFC 9112 §3.2.2", "its path is passed as it is", b"http://b.example//c", b"//c", b"b.example"),
     absolute("url-inside", "RFC 9112 §3.2.2", "its path is passed as it is", b"http://b.example/http://c", b"/http://c", b"b.example"),
     passed(
