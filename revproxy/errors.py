@@ -137,6 +137,18 @@ class Overloaded(ProxyError):
     status, reason = 503, "overloaded"
 
 
+class StoreFailed(ProxyError):
+    """The store lost the content of a response that it had."""
+
+    reason = "store_failed"
+
+
+class LaggedBehind(ProxyError):
+    """The client reads a response, shared with others and too large to be kept, so slowly that they can't wait."""
+
+    status, reason = 503, "lagged_behind"
+
+
 class ShuttingDown(ProxyError):
     """The proxy is stopping and the time to drain is over."""
 
@@ -168,6 +180,12 @@ class HandshakeError(ConnectFailed):
     """The server was reached, but it speaks no TLS that we believe. Nothing was sent."""
 
     reason = "tls_failed"
+
+
+class CacheOnly(ClientError):
+    """The client wants a stored response or none (RFC 9111 §5.2.1.7), and there is none."""
+
+    status, reason = 504, "only_if_cached"
 
 
 class AnswerTimeout(UpstreamError):

@@ -102,6 +102,13 @@ def _strings(value: bytes | None) -> list[bytes] | None:
     return found
 
 
+def origin_of(url: bytes) -> bytes:
+    """The origin to which the groups of a URL belong: ``https://example.com`` of ``https://example.com/a`` (RFC 9875
+    §2)."""
+    scheme, _, rest = url.partition(b"://")
+    return (scheme + b"://" + rest.partition(b"/")[0].partition(b"?")[0]).lower()
+
+
 def without_tags(response: Fields) -> Fields:
     """The fields without those that are the operator's own."""
     if not any(name in response for name in TAG_FIELDS):

@@ -114,6 +114,13 @@ class Reason(Enum):
         "remove the field's name there",
         "bypass",
     )
+    REWRITING_FIELD = (
+        "rewriting-field",
+        "the request carries a field by which servers are known to replace its host, path or method",
+        "a bound of the cache",
+        "remove the field with request_headers.remove",
+        "bypass",
+    )
     CLIENT_PRECONDITION = (
         "if-match",
         "If-Match and If-Unmodified-Since are for the server to evaluate",
@@ -297,6 +304,11 @@ class Reason(Enum):
         "send max-age, s-maxage or ETag, or set cache.ttl",
     )
     TOO_LARGE = ("too-large", "the response is larger than what is kept", "cache.largest of the route", "raise it")
+    ODD_HOST = (
+        "odd-host",
+        "the host was not written in its canonical form, and the answer may be about the spelling",
+        "RFC 9110 §4.2.3",
+    )
     RANGE_NOT_UNDERSTOOD = (
         "range-not-understood",
         "the part of the representation is not one that can be kept",

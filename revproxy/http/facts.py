@@ -15,6 +15,7 @@ class RequestFacts:
     __slots__ = (
         "accepts_trailers",
         "authority",
+        "cache_view",
         "expects_continue",
         "fields",
         "forwarded",
@@ -49,6 +50,8 @@ class RequestFacts:
         # same fields on the same route costs no rendering.
         self.forwarded_by: object = None
         self.forwarded = b""
+        self.cache_view: object = None
+        """What the fields say to a cache, worked out once by the first that asks."""
         self.log_described: bytes | None = None
         """What the access log says of the client's software, rendered once."""
 

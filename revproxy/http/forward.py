@@ -338,12 +338,20 @@ class OutgoingHead:
 
     __slots__ = ("block", "fields", "framing", "has_date", "reason", "rendered", "status")
 
-    def __init__(self, status: int, reason: bytes, fields: Fields, *, has_date: bool | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        fields: Fields,
+        *,
+        has_date: bool | None = None,
+        block: bytes | None = None,
+    ) -> None:
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.block = field_lines(fields)
-        """The field lines, rendered."""
+        self.block = field_lines(fields) if block is None else block
+        """The field lines, rendered; perhaps with more than ``fields`` has."""
         self.has_date = b"date" in fields if has_date is None else has_date
         self.framing: object = None
         self.rendered = b""

@@ -14,6 +14,7 @@ class Transaction:
 
     __slots__ = (
         "begun",
+        "cache_status",
         "client",
         "connect_time",
         "detail",
@@ -53,6 +54,8 @@ class Transaction:
         """Octets of the answer's content."""
         self.received = 0
         """Octets of the request's content."""
+        self.cache_status = b""
+        """What a cache did, as Cache-Status says it; empty where none was asked."""
         self.upstream = b""
         """The address of the server that answered, or was tried last."""
         self.tries = 0
