@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from revproxy.caching.vary import normalised
+from revproxy.caching.vary import digest, normalised
 from revproxy.http.fields import Fields, is_claim
 
 ABSENT: Final = b"-"
@@ -33,8 +33,8 @@ def cookie_material(names: Iterable[bytes], fields: Fields) -> bytes:
     """Cookies by name, all values of each in their order (RFC 6265 §5.4).
 
     Some servers read quotes, backslashes and commas in Cookie as cookies were first specified, others don't. Where the
-    two could find different cookies, all of Cookie is the material: nobody then shares an answer with anybody who sent
-    other octets.
+    two could find different cookies, a digest of all of Cookie is the material: nobody then shares an answer with
+    anybody who sent other octets.
     """
     lines = fields.all(b"cookie")
     if not lines:
@@ -44,7 +44,7 @@ def cookie_material(names: Iterable[bytes], fields: Fields) -> bytes:
         for pair in line.split(b";"):
             name, _, value = pair.strip(b" \t").partition(b"=")
             if b"\\" in pair or b"," in name or (b"," in value and b"=" in value) or pair.count(b'"') % 2:
-                return b"*" + b"".join([netstring(whole) for whole in lines])
+                return b"*" + digest(b"\0".join(lines))
             found.setdefault(name.strip(b" \t"), []).append(value.strip(b" \t"))
     material = []
     for name in names:

@@ -8,11 +8,14 @@ no difference; of a field that nobody knows, only its lines are combined.
   (RFC 9110 §12.5.2, §12.5.3); ``x-gzip`` is ``gzip`` (RFC 9110 §8.4.1.3).
 - Accept-Language: case, white space and the writing of weights; order may mean a preference (RFC 9110 §12.5.4).
 - Other lists: the white space around their commas and semicolons.
+
+Of cookies and credentials only a digest is kept: a store, on disk or on another machine, is no place for them.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -100,12 +103,23 @@ def _unspaced(value: bytes) -> bytes:
 
 
 _LONGEST_REMEMBERED: Final = 512
+_SECRETS: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"x-api-key", b"x-auth-token"))
+
+
+def digest(octets: bytes) -> bytes:
+    """What stands for octets that are not to be kept: 64 hexadecimal digits."""
+    return hashlib.sha256(octets).hexdigest().encode("ascii")
 
 
 def normalised(name: bytes, request: Fields) -> bytes | None:
     """The value of a request's field by its lower-case name, in the form that is compared; None where it is absent."""
     value = request.get(name)
-    if value is None or len(value) > _LONGEST_REMEMBERED:
+    if value is None:
+        return None
+    if name in _SECRETS:
+        # Fields that are no lists keep their lines apart.
+        return digest(b"\0".join(request.all(name)) if request.is_repeated(name) else value)
+    if len(value) > _LONGEST_REMEMBERED:
         return value
     if name == b"accept-encoding" or name == b"accept-language" or name == b"accept-charset":
         return _weighted(name, value)

@@ -126,6 +126,11 @@ def test_requests_with_other_cookies(one: tuple[bytes, ...], other: tuple[bytes,
     assert cookies(*one) != cookies(*other)
 
 
+def test_no_session_is_kept_in_a_key() -> None:
+    assert b"s3cret" not in cookies(b'session=s3cret; a="; lang=en')
+    assert b"s3cret" not in cookies(b"session=s3cret; lang=en")
+
+
 plain_values = st.text("ab:,", max_size=4).map(str.encode)
 jars = st.dictionaries(
     st.sampled_from([b"lang", b"theme", b"other"]), plain_values.map(lambda value: value.replace(b",", b""))

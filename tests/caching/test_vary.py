@@ -135,6 +135,19 @@ def test_a_star_never_matches(vary: bytes) -> None:
     assert choose([response(vary, NO_FIELDS)], NO_FIELDS, NOW) is None
 
 
+@pytest.mark.parametrize("name", [b"Cookie", b"Authorization"])
+def test_no_secret_is_kept(name: bytes) -> None:
+    request = Fields.of([(name, b"Bearer s3cret")])
+    selecting = selecting_of(name, request)
+    assert b"s3cret" not in repr(selecting).encode() and selecting[0][1]
+    assert selects(response(name, request).head, request)
+    for other in (b"Bearer s3cres", b"", (selecting[0][1] or b"")):
+        assert not selects(response(name, request).head, Fields.of([(name, other)]))
+    # Combined with a comma, two cookies could be taken for one.
+    lines = Fields.of([(name, b"a=1"), (name, b"b=2")])
+    assert not selects(response(name, lines).head, Fields.of([(name, b"a=1, b=2")]))
+
+
 def test_long_values_are_compared_as_they_are() -> None:
     long = b"gzip;q=0.5, " * 100
     assert normalised(b"accept-encoding", Fields.of([(AE, long)])) == long
