@@ -89,6 +89,7 @@ SCRIPTS: Final = (
     Script(0, (Step("octets", 0, REQUESTS[6]), Step("answer octets", 0, RESPONSES[4]), Step("octets", 0, GET),
                Step("noise", 0, b"tunnelled"), Step("backend fin"), Step("client fin"))),
     *(Script(0, (Step("octets", at, octets), _ANSWER, _ANSWER)) for at, octets in enumerate(REQUESTS)),
+    *(Script(0, (Step("octets", 0, octets), _ANSWER, _ASK, _ANSWER)) for octets in NOISE),
     *(Script(0, (_ASK, Step("answer octets", at, octets), Step("backend fin"))) for at, octets in enumerate(RESPONSES)),
 )  # fmt: skip
 

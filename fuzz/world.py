@@ -58,6 +58,8 @@ class Backend:
     """A backend's end of a connection."""
 
     end: End
+    came: bytes
+    """What the proxy wrote to it, though a reset may have destroyed it on its way: not every kernel is so quick."""
     sent: bytes = b""
     ended: bool = False
     was_cut: bool = False
@@ -112,20 +114,32 @@ class World:
             queue_timeout=4.0,
         )  # fmt: skip
         self.has_room = not setup & 8
-        if not self.has_room:
-            for origin in self.proxy.origins.values():
+        for origin in self.proxy.origins.values():
+            origin.answer = self.accepted
+            if not self.has_room:
                 origin.room = 90
         self.client_room = 90 if setup & 16 else ROOM
         self.callers: list[Caller] = []
-        self.backends: dict[int, Backend] = {}
+        self.backends: list[Backend] = []
         self.has_canaries = True
 
+    def accepted(self, end: End) -> None:
+        """Listens to what the proxy writes to a backend. The first octets were written already."""
+        backend = Backend(end, end.sock.waiting)
+        self.backends.append(backend)
+        send = end.sock.peer.send
+
+        def tapped(data: bytes | memoryview) -> int:
+            is_open = not end.sock.closed
+            taken = send(data)
+            backend.came += bytes(data[:taken]) if is_open else b""
+            return taken
+
+        end.sock.peer.send = tapped  # type: ignore[method-assign]
+
     def open_backends(self) -> list[Backend]:
-        """The connections to backends that are open, in the order in which they were opened, server by server."""
-        for origin in self.proxy.origins.values():
-            for end in origin.connections:
-                self.backends.setdefault(id(end), Backend(end))
-        return [backend for backend in self.backends.values() if backend.is_open]
+        """The connections to backends that are open, in the order in which they were opened."""
+        return [backend for backend in self.backends if backend.is_open]
 
     def caller(self, choice: int) -> Caller:
         """The client that a step is about; a new one, where it is the first to speak of it."""
@@ -212,10 +226,9 @@ class World:
                 end.reads = True
         else:
             raise AssertionError("a client's connection does not end")
-        self.open_backends()
         wires = [
-            Wire(backend.end.received, backend.sent, backend.ended, backend.was_cut or backend.end.was_reset)
-            for backend in self.backends.values()
+            Wire(backend.came, backend.sent, backend.ended, backend.was_cut or backend.end.was_reset)
+            for backend in self.backends
         ]
         return Transcript([self.client(caller) for caller in self.callers], wires, self.has_canaries)
 
