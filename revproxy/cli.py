@@ -1,4 +1,4 @@
-"""The small tools beside ``twistd``: ``revproxy check FILE``, ``routes FILE``, ``schema``.
+"""The small tools beside ``twistd``: ``revproxy check FILE``, ``routes FILE``, ``ca``, ``schema``.
 
 Exit codes: 0 all is well, 2 the configuration or the command line can't be used.
 """
@@ -9,19 +9,24 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from revproxy._version import VERSION
+from revproxy.certificates.authority import open_authority
 from revproxy.certificates.checks import check_certificates
+from revproxy.certificates.state import state_folder
+from revproxy.certificates.trust import root_pem, trust_text
 from revproxy.config.listing import Row, listing
 from revproxy.config.load import Examination, examine
 from revproxy.config.mistakes import Mistake
-from revproxy.config.model import Config
+from revproxy.config.model import Config, TLSOptions
 from revproxy.config.schema import schema
 from revproxy.config.table import text as table_of_limits
+from revproxy.errors import ConfigError
 
 OK = 0
 UNUSABLE = 2
@@ -65,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         tool.add_argument("file", metavar="FILE", help="the configuration: TOML, or Python (.py)")
         tool.add_argument("--json", action="store_true", help="print JSON, for programs")
         tool.set_defaults(run=run)
+    tool = tools.add_parser(
+        "ca", help="say where the internal authority's root is, and how to trust it", description=_CA_DESCRIPTION
+    )
+    tool.add_argument("file", metavar="FILE", nargs="?", help="the configuration, which may set tls.state")
+    tool.add_argument("--pem", action="store_true", help="print the root's certificate alone")
+    tool.set_defaults(run=_ca)
     tool = tools.add_parser("schema", help="print the JSON Schema of the configuration")
     tool.set_defaults(run=_schema)
     # Without help text it is left out of the list: it is for those who write the documentation.
@@ -100,6 +111,30 @@ def _routes(arguments: argparse.Namespace) -> int:
         if config is not None:
             print(_aligned([_COLUMNS, *map(_cells, listing(config))]))
     return OK if config is not None else UNUSABLE
+
+
+_CA_DESCRIPTION = (
+    "Say where the root of the internal authority (tls.internal = true) is, and how to make a machine trust it. It is"
+    " made if it is not there yet."
+)
+
+
+def _ca(arguments: argparse.Namespace) -> int:
+    options = TLSOptions()
+    if arguments.file is not None:
+        examination = examine(arguments.file)
+        if examination.config is None:
+            for mistake in examination.mistakes:
+                print(mistake, file=sys.stderr)
+            return UNUSABLE
+        options = examination.config.tls
+    try:
+        authority = open_authority(state_folder(options), time.time())
+    except ConfigError as mistake:
+        print(mistake, file=sys.stderr)
+        return UNUSABLE
+    sys.stdout.write(root_pem(authority) if arguments.pem else trust_text(authority))
+    return OK
 
 
 def _schema(_: argparse.Namespace) -> int:
