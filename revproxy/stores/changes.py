@@ -112,6 +112,6 @@ class RecentChanges:
         if self._cutoffs.get(hash(head.key) & self.SLOTS, 0) > since:
             return True
         changes = self._changes
-        if len(changes) == self.MOST and changes[0][0] > since:
+        if len(changes) == self.MOST and changes[0][0] > since + 1:
             return True
         return any(number > since and change.concerns(head) for number, change in changes)

@@ -68,7 +68,6 @@ class DiskStore:
         self.environment = self._folder.environment
         self._reactor = reactor
         self._filling = 0
-        self._unreserved = 0
         self._files = 0
         self._walks: set[Walk] = set()
 
@@ -171,10 +170,8 @@ class DiskStore:
         if self._filling + octets > self.most_octets * FILLING_SHARE:
             return False
         self._filling += octets
-        self._unreserved += octets
-        # About as much as one transaction frees, where responses are of the usual size.
-        if self._unreserved >= 4 * LARGEST_BODY:
-            self._unreserved = 0
+        counts = self._counts()
+        if counts is not None and counts.octets + self._filling > self.most_octets:
             self._folder.write("room was not made", lambda writing: self._make_room(writing, 0))
         return True
 
@@ -325,17 +322,21 @@ class DiskStore:
     # The rest of the interface.
 
     def usage(self) -> Usage:
-        opened = self._folder.open()
-        counts = None
-        if opened is not None:
-            try:
-                with opened.begin() as txn:
-                    counts = Counts(txn.get(b"counts", db=self.environment.tables["meta"]))
-            except lmdb.Error as error:
-                self._folder.failed("its usage was not read", error)
+        counts = self._counts()
         if counts is None:
             return Usage(0, self._filling, self.most_octets, 0)
         return Usage(counts.responses, counts.octets + self._filling, self.most_octets, counts.evicted)
+
+    def _counts(self) -> Counts | None:
+        opened = self._folder.open()
+        if opened is None:
+            return None
+        try:
+            with opened.begin() as txn:
+                return Counts(txn.get(b"counts", db=self.environment.tables["meta"]))
+        except lmdb.Error as error:
+            self._folder.failed("its usage was not read", error)
+            return None
 
     def stop(self) -> None:
         for walk in self._walks:

@@ -4,8 +4,9 @@ What goes wrong with LMDB, and what is done about it:
 
 - A second ``open`` of the same files in one process breaks their locks. So environments are kept by real path, above
   generations and stores: ``environment`` gives the same one again, and it closes when the last user let go of it.
-- An environment may not be used across a fork. After a fork, the child closes what it inherited (that touches nothing
-  of the parent's) and opens its own when it first needs it.
+- An environment may not be used across a fork, and a child that closes what it inherited takes the parent's place
+  among the readers away, so that pages change under the parent. So it is closed before each fork; both sides open
+  their own when they next need it. (``subprocess`` does not fork in this sense.)
 - Commits are not synced: a synced one costs a hundred times as much and keeps the reactor waiting for the disk. After
   ``kill -9`` the kernel still has all of it, and what was committed is whole. After a power loss the pages may be a
   mixture in which LMDB would walk into nowhere. So the folder remembers under which boot it was written. A clean stop
@@ -72,12 +73,17 @@ def environment(folder: str, map_size: int) -> Environment:
     return there
 
 
+def _before_fork() -> None:
+    for one in _environments.values():
+        one.suspend()
+
+
 def _after_fork() -> None:
     for one in _environments.values():
         one.abandon()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def boot_id() -> bytes:
@@ -95,8 +101,8 @@ class Environment:
         self.path = path
         self.map_size = 0
         self.users = 0
-        self.opened = 0
-        """How often it was opened: whoever keeps what is only valid for one of these compares."""
+        self.generation = 1
+        """Grows when what is stored may be another: whoever keeps something of it compares."""
         self.page: MutableSequence[int] | tuple[int, int] = _NO_PAGE
         """The shared page, or two zeros while nothing is open."""
         self.tables: dict[str, lmdb._Database] = {}
@@ -125,10 +131,11 @@ class Environment:
         if self.lmdb is None:
             try:
                 with self._locked():
-                    self._hold()
+                    if not self._locks:
+                        self._hold()
+                        self._open_aside()
                     self._open_index()
                     self._open_page()
-                    self._open_aside()
             except (OSError, lmdb.Error):
                 self.close()
                 raise
@@ -141,26 +148,20 @@ class Environment:
         if self.users > 0:
             return
         _environments.pop(self.path, None)
-        if self.lmdb is not None:
-            try:
+        try:
+            if self._locks:
+                opened = self.open()
                 with self._locked():
                     if self._is_alone():
-                        self.lmdb.sync(True)
-                        self._note(b"%d" % self.lmdb.info()["last_txnid"])
-            except (OSError, lmdb.Error):
-                # It will be made anew if the power fails; nothing else follows.
-                pass
+                        opened.sync(True)
+                        self._note(b"%d" % opened.info()["last_txnid"])
+        except (OSError, lmdb.Error):
+            # It will be made anew if the power fails; nothing else follows.
+            pass
         self.close()
 
-    def close(self) -> None:
-        """Closes all files; ``open`` opens them again."""
-        if self.aside:
-            shutil.rmtree(self.aside, ignore_errors=True)
-            remove_file(self.aside + LOCK)
-        self.abandon()
-
-    def abandon(self) -> None:
-        """Closes all files and leaves everything as it is: in a child after a fork it belongs to the parent."""
+    def suspend(self) -> None:
+        """Closes the environment and the page; ``open`` goes on with the same."""
         page, self.page = self.page, _NO_PAGE
         if isinstance(page, memoryview):
             page.release()
@@ -170,10 +171,22 @@ class Environment:
         if self.lmdb is not None:
             self.lmdb.close()
             self.lmdb = None
+
+    def close(self) -> None:
+        """Closes all files, and removes what isn't complete; what ``open`` opens may be another."""
+        if self.aside:
+            shutil.rmtree(self.aside, ignore_errors=True)
+            remove_file(self.aside + LOCK)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Closes all files and leaves everything as it is: in a child after a fork it belongs to the parent."""
+        self.suspend()
         for descriptor in self._locks:
             os.close(descriptor)
         self._locks = []
         self.aside = ""
+        self.generation += 1
 
     def make_anew(self) -> None:
         """Throws everything away, for every process. Raises OSError or lmdb.Error."""
@@ -263,7 +276,6 @@ class Environment:
         return last
 
     def _open_page(self) -> None:
-        self.opened += 1
         descriptor = os.open(os.path.join(self.index, "page"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(descriptor, PAGE_SIZE)
@@ -272,9 +284,10 @@ class Environment:
             os.close(descriptor)
         page = cast("MutableSequence[int]", memoryview(self._mapping).cast("Q"))
         assert self.lmdb is not None
-        with self.lmdb.begin() as txn:
-            counts = Counts(txn.get(b"counts", db=self.tables["meta"]))
-        page[FLOOR] = max(page[FLOOR], counts.floor)
+        # A write transaction, so that nobody writes a later floor at the same time.
+        txn = self.lmdb.begin(write=True)
+        page[FLOOR] = Counts(txn.get(b"counts", db=self.tables["meta"])).floor
+        txn.abort()
         self.page = page
 
     def _open_aside(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, TypeVar
@@ -188,8 +189,8 @@ class Folder:
     def sweep(self) -> bool:
         """A step of looking for files without a record, once for every time that the folder was opened; whether there
         is more to do."""
-        if self._swept != self.environment.opened:
-            self._swept = self.environment.opened
+        if self._swept != self.environment.generation:
+            self._swept = self.environment.generation
             self._sweeping = self._sweep()
         if self._sweeping is None:
             return False
@@ -222,7 +223,7 @@ class Folder:
         for name in names:
             try:
                 there = writing.has(ID.pack(int(name, 16)))
-            except (ValueError, OverflowError, lmdb.BadValsizeError):
+            except (ValueError, struct.error):
                 there = False
             if not there:
                 remove_file(os.path.join(self.environment.path, "bodies", folder, name))

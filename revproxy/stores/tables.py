@@ -318,7 +318,7 @@ class Writing:
             return True
         with txn.cursor(db=self._orders) as cursor:
             full = txn.stat(self._orders)["entries"] >= MOST_ORDERS
-            if full and cursor.first() and ID.unpack(cursor.key())[0] > began:
+            if full and cursor.first() and ID.unpack(cursor.key())[0] > began + 1:
                 return True
             if not cursor.set_range(ID.pack(began + 1)):
                 return False

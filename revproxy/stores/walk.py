@@ -33,6 +33,7 @@ class Walk:
         self._count = 0
         self._place = b""
         self._last = 0
+        self._generation = 0
         self._call: IDelayedCall | None = None
         self._done: Deferred[int] | None = None
 
@@ -69,10 +70,14 @@ class Walk:
             self._done.callback(self._count)
 
     def _step(self) -> None:
-        opened = self._folder.environment.opened
+        count = self._count
+        if not self._generation:
+            self._folder.open()
+            self._generation = self._folder.environment.generation
         wrote = self._folder.write("a purge was not written", self._work, must=True)
-        if not wrote or (opened and self._folder.environment.opened != opened):
+        if not wrote or self._folder.environment.generation != self._generation:
             # All of it is gone, or there is nothing that could be purged.
+            self._count = count
             self._left = []
 
     def _work(self, writing: Writing) -> bool:
