@@ -198,8 +198,9 @@ def test_files_in_the_tree(python_site: Proxy) -> None:
         assert head.get("Content-Length") == str(len(HELLO))
         assert client.ask("GET", "/files/big.bin").body == bytes(range(256)) * 40_000
         assert client.ask("GET", "/files/nowhere").status == 404
-        assert client.ask("GET", "/files/..%2f..%2fetc/passwd").status in (400, 404)
         assert client.ask("GET", "/hello.txt").body == HELLO
+        # Ambiguous, and whoever sends that is not believed about where its next request begins.
+        assert client.ask("GET", "/files/..%2f..%2fetc/passwd").status == 400
 
 
 def test_a_klein_application_in_the_tree(python_site: Proxy) -> None:
