@@ -26,13 +26,12 @@ from revproxy.caching.invalidation import SAFE, invalidated
 from revproxy.caching.options import CacheOptions
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredResponse
-from revproxy.caching.storing import as_incomplete, on_response, refused_request
+from revproxy.caching.storing import on_response, refused_request
 from revproxy.http.conditional import Evaluation, evaluate
 from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.http.ranges import RangeAction, plan_ranges
 
 __all__ = [
-    "as_incomplete",
     "invalidated",
     "on_failure",
     "on_head",
@@ -305,7 +304,8 @@ def on_failure(
     """What the client gets when the server failed: a stored response where that is allowed, else the failure
     (RFC 9111 §4.2.4, §4.3.3; RFC 5861 §4).
 
-    ``stored`` is what the Revalidate named; ``status`` is the server's, 0 where it gave no (complete) answer.
+    ``stored`` is what the Revalidate named; ``status`` is the server's, 0 where it gave no (complete) answer. Where the
+    failure is passed on and there was no answer, 504 is the status for it (RFC 9111 §5.2.2.2).
     """
     if stored is None:
         return PassOn(Reason.NOTHING_STORED)

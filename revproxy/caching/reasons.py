@@ -314,6 +314,16 @@ class Reason(Enum):
         "the part of the representation is not one that can be kept",
         "RFC 9111 §3.3",
     )
+    IF_RANGE = (
+        "if-range",
+        "a part that answers If-Range may lack fields of the representation",
+        "RFC 9110 §15.3.7",
+    )
+    WHOLE_STORED = (
+        "whole-stored",
+        "the whole representation is stored already, and fresh",
+        "RFC 9111 §3.4",
+    )
     INCOMPLETE = (
         "incomplete",
         "the response broke off, and without a strong validator the rest can't be added",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urljoin
 
@@ -12,12 +13,12 @@ from revproxy.caching.freshness import HEURISTICALLY_CACHEABLE, explicit_lifetim
 from revproxy.caching.groups import labels_of
 from revproxy.caching.options import CacheOptions
 from revproxy.caching.reasons import Reason
-from revproxy.caching.stored import StoredHead
+from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.caching.vary import oversized, selecting_of
 from revproxy.http.dates import format_date
 from revproxy.http.fields import FRAMING, HOP_BY_HOP, Fields, Line
 from revproxy.http.ranges import parse_content_range
-from revproxy.http.validators import entity_tag, is_weak
+from revproxy.http.validators import entity_tag, last_modified, weak_match
 
 UNDERSTOOD: Final = frozenset(
     {
@@ -70,12 +71,14 @@ def on_response(
     key: bytes,
     url: bytes,
     reason: bytes = b"",
+    selected: Sequence[StoredResponse] = (),
 ) -> Store | Refuse:
     """Decides about any final response's storing; the request is the client's as it came.
 
-    ``key`` and ``url`` are the stored head's. The caller sees to it that content is stored only if it is complete, and
-    as many octets as Content-Length and Content-Range tell; see ``as_incomplete`` for the rest. The head of a whole
-    response has ``total`` where Content-Length tells it; once it is stored, its content's size does.
+    ``key`` and ``url`` are the stored head's; ``selected`` is what is stored already and selected by the request. The
+    caller sees to it that content is stored only if it is complete, and as many octets as Content-Length and
+    Content-Range tell; see ``partial.as_incomplete`` for the rest. The head of a whole response has ``total`` where
+    Content-Length tells it; once it is stored, its content's size does.
     """
     refusal = _refused(method, controls, status, options)
     if refusal is not None:
@@ -99,7 +102,12 @@ def on_response(
         extent = _extent(fields) if controls.ranged and options.partial else None
         if extent is None:
             return Refuse(Reason.RANGE_NOT_UNDERSTOOD, False)
+        # RFC 9110 §15.3.7: its sender may leave out what the client has already, such as Content-Type.
+        if b"if-range" in controls.fields:
+            return Refuse(Reason.IF_RANGE, False)
         first, total, length = extent
+        if any(_is_still_whole(stored, fields, options, response_time) for stored in selected):
+            return Refuse(Reason.WHOLE_STORED, False)
     else:
         length = total
     if 0 <= options.largest < length:
@@ -233,6 +241,19 @@ def _extent(fields: Fields) -> tuple[int, int, int] | None:
     return found.first, found.total, found.last - found.first + 1
 
 
+def _is_still_whole(stored: StoredResponse, new: Fields, options: CacheOptions, now: float) -> bool:
+    """Whether a whole response is stored that a part must not take the place of: fresh, and by its validators no other
+    representation."""
+    judgement = judged(stored.head, options)
+    if stored.head.status == 206 or judgement.must_validate is not None or not judgement.is_fresh(now):
+        return False
+    tag = entity_tag(new)
+    if tag is not None and judgement.etag:
+        return weak_match(tag, judgement.etag)
+    modified, known = last_modified(new, now), last_modified(stored.head.fields, now)
+    return modified is None or known is None or modified == known
+
+
 def storable_fields(fields: Fields, directives: ResponseDirectives, response_time: float) -> Fields:
     """The fields that may be stored (RFC 9111 §3.1), with Date where there was none (RFC 9110 §6.6.1)."""
     dropped = not_kept(fields, directives)
@@ -271,29 +292,3 @@ def cookie_policy(
 def without(fields: Fields, names: frozenset[bytes]) -> Fields:
     """The fields less those of some lower-case names."""
     return Fields([line for line in fields.lines if line[0] not in names])
-
-
-def as_incomplete(head: StoredHead, options: CacheOptions, total: int = -1) -> StoredHead | Refuse:
-    """The head under which the first octets of a 200 that broke off are kept (RFC 9111 §3.3).
-
-    It gets status 206, so that nothing can mistake it for the whole. ``total`` is the length of the whole where it is
-    known better than the head does. Without a strong validator the rest could never be added (§3.4).
-    """
-    tag = entity_tag(head.fields)
-    if not options.partial or head.status not in (200, 206) or head.method != b"GET" or tag is None or is_weak(tag):
-        return Refuse(Reason.INCOMPLETE, False)
-    return StoredHead(
-        head.key,
-        206,
-        head.fields,
-        request_time=head.request_time,
-        response_time=head.response_time,
-        url=head.url,
-        method=head.method,
-        reason=b"",
-        selecting=head.selecting,
-        first=head.first,
-        total=total if total >= 0 else head.total,
-        tags=head.tags,
-        groups=head.groups,
-    )

@@ -53,6 +53,7 @@ def validate(
         (['ETag: "a"'], 'ETag: W/"a"', [0], R.VALIDATED),
         (['ETag: W/"a"', 'ETag: W/"a"'], 'ETag: W/"a"', [0], R.VALIDATED),
         (['ETag: W/"a"'], 'ETag: W/"b"', None, R.UNKNOWN_VALIDATOR),
+        (["Last-Modified: @-9"], 'ETag: W/"a"', None, R.UNKNOWN_VALIDATOR),
         (["Last-Modified: @-9"], "Last-Modified: @-9", [0], R.VALIDATED),
         (["Last-Modified: @-9"], "Last-Modified: @-8", None, R.UNKNOWN_VALIDATOR),
         (['ETag: "a" | Last-Modified: @-9'], "Last-Modified: @-9", [0], R.VALIDATED),
@@ -212,6 +213,7 @@ def test_a_304_can_forbid_to_keep_what_it_validates(answer: str, options: dict[s
         ("Cache-Control: no-store", "", False),
         ("Authorization: x", "", False),
         ("Authorization: x", ", public", True),
+        ("Authorization: x | Cache-Control: no-store", ", public", False),
         ("Authorization: x", ", must-revalidate", True),
     ],
 )

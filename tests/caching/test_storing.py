@@ -6,11 +6,11 @@ import pytest
 
 from revproxy.caching.decisions import Refuse, Store
 from revproxy.caching.options import DEFAULT_OPTIONS, CacheOptions
-from revproxy.caching.policy import as_incomplete, on_response
+from revproxy.caching.policy import on_response
 from revproxy.caching.reasons import Reason
 from revproxy.caching.storing import UNDERSTOOD
 from revproxy.http.fields import Fields
-from tests.caching.scenes import NOW, URL, answer, controls, fields, head
+from tests.caching.scenes import NOW, URL, answer, controls, fields, stored
 
 FRESH = "Cache-Control: max-age=60"
 R = Reason
@@ -183,6 +183,7 @@ STRONG = '| ETag: "a"'
             R.RANGE_NOT_UNDERSTOOD,
             None,
         ),
+        (f"{FRESH} | Content-Range: bytes 0-4/10 {STRONG}", 'Range: bytes=0-4 | If-Range: "a"', R.IF_RANGE, None),
         # A part that nobody asked for.
         (f"{FRESH} | Content-Range: bytes 0-4/10", "", R.RANGE_NOT_UNDERSTOOD, None),
         ("Cache-Control: no-store | Content-Range: bytes 0-4/10", "Range: bytes=0-4", R.NO_STORE, None),
@@ -387,30 +388,57 @@ def test_what_shows_that_the_stored_response_is_out_of_date(status: int, method:
 
 
 @pytest.mark.parametrize(
-    ("response", "status", "total", "expected"),
+    ("old", "new", "after", "kept"),
     [
-        ('ETag: "a"', 200, -1, -1),
-        ('ETag: "a"', 200, 10, 10),
-        ('ETag: "a"', 206, 10, 10),
-        ('ETag: W/"a"', 200, 10, None),
-        ("Last-Modified: @-5", 200, 10, None),
-        ("", 200, 10, None),
-        ('ETag: "a"', 404, 10, None),
+        # A part of what is whole, fresh, and the same as far as anybody can tell (§3.4).
+        ('ETag: "a"', 'ETag: "a"', 0, True),
+        ('ETag: "a"', 'ETag: W/"a"', 0, True),
+        ("", "", 0, True),
+        ('ETag: "a"', "", 0, True),
+        ("", 'ETag: "a"', 0, True),
+        ("Last-Modified: @-9", "Last-Modified: @-9", 0, True),
+        ("Last-Modified: @-9", "", 0, True),
+        # Another representation, or one that is stale, gives way.
+        ('ETag: "a"', 'ETag: "b"', 0, False),
+        ("Last-Modified: @-9", "Last-Modified: @-8", 0, False),
+        ('ETag: "a"', 'ETag: "a"', 60, False),
+        ("Cache-Control: no-cache", "", 0, False),
     ],
 )
-def test_what_broke_off(response: str, status: int, total: int, expected: int | None) -> None:
-    """RFC 9111 §3.3, §3.4."""
-    found = as_incomplete(head(response, status), DEFAULT_OPTIONS, total)
-    if expected is None:
-        assert found == Refuse(Reason.INCOMPLETE, False)
-    else:
-        assert not isinstance(found, Refuse)
-        assert (found.status, found.first, found.total) == (206, 0, expected)
-        assert found.fields.get(b"etag") == b'"a"'
+def test_a_part_does_not_take_the_place_of_the_whole(old: str, new: str, after: float, kept: bool) -> None:
+    whole = stored(f"{FRESH} | {old}", at=NOW - after)
+    response = fields(f"{FRESH} | {new} | Content-Range: bytes 0-4/10")
+    decision = on_response(
+        b"GET",
+        controls("Range: bytes=0-4"),
+        206,
+        response,
+        DEFAULT_OPTIONS,
+        NOW,
+        NOW,
+        key=b"",
+        url=URL,
+        selected=[whole],
+    )
+    assert decision.reason is (R.WHOLE_STORED if kept else R.STORED_PARTIAL)
 
 
-def test_what_broke_off_is_dropped_where_parts_are_not_kept() -> None:
-    assert isinstance(as_incomplete(head('ETag: "a"'), CacheOptions(partial=False)), Refuse)
+def test_a_part_takes_the_place_of_a_part() -> None:
+    part = stored(f"{FRESH} | Content-Range: bytes 0-1/10", 206, total=10)
+    response = fields(f"{FRESH} | Content-Range: bytes 0-4/10")
+    decision = on_response(
+        b"GET",
+        controls("Range: bytes=0-4"),
+        206,
+        response,
+        DEFAULT_OPTIONS,
+        NOW,
+        NOW,
+        key=b"",
+        url=URL,
+        selected=[part],
+    )
+    assert decision.reason is R.STORED_PARTIAL
 
 
 def test_every_understood_status_is_final() -> None:
