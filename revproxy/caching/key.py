@@ -187,3 +187,15 @@ class PrimaryKeys:
             if claims:
                 material += b"t" + netstring(claims)
         return material
+
+
+def target_of(url: bytes) -> bytes:
+    """The target of a URL, as a request for it has it. The key of another URL of the same origin (RFC 9111 §4.4) is
+    made of that, and of the scheme, hosts and fields of the request at hand."""
+    rest = url.partition(b"://")[2].partition(b"#")[0]
+    for at, octet in enumerate(rest):
+        if octet == 0x2F:
+            return rest[at:]
+        if octet == 0x3F:
+            return b"/" + rest[at:]
+    return b"/"

@@ -6,7 +6,7 @@ from typing import Any
 
 import http_sf
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.caching.cache_status import FORWARDED, CacheStatus, appended, render_age
@@ -63,6 +63,7 @@ def read(member: bytes) -> dict[str, object]:
     return found
 
 
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(sorted(FORWARDED)),
     st.one_of(st.none(), st.integers(100, 599)),

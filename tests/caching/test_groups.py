@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.caching.groups import (
@@ -136,12 +136,14 @@ def test_clients_see_groups_and_no_tags() -> None:
     assert without_tags(tagged) == plain
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20), max_size=10))
 def test_any_strings_are_read_back(texts: list[str]) -> None:
     value = ", ".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts).encode()
     assert labels_of(Fields.of([(GROUPS, value)])).groups == {text.encode() for text in texts}
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40))
 def test_any_octets_are_read(value: bytes) -> None:
     labels_of(Fields.of([(GROUPS, value), (b"Surrogate-Key", value), (b"Cache-Tag", value)]))

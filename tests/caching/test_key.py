@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.caching.key import (
@@ -13,6 +13,7 @@ from revproxy.caching.key import (
     canonical_authority,
     is_canonical,
     rewriting_field,
+    target_of,
 )
 from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.http.target import NO_AUTHORITY, parse_authority, parse_target
@@ -162,6 +163,7 @@ targets = st.one_of(pieces, letters)
 simple = st.tuples(pieces, st.sampled_from([b"http", b"https"]), hosts, pieces, targets)
 
 
+@settings(max_examples=100, deadline=None)
 @given(simple, simple)
 def test_two_requests_have_one_key_only_if_they_are_one(
     one: tuple[bytes, bytes, bytes, bytes, bytes], other: tuple[bytes, bytes, bytes, bytes, bytes]
@@ -175,10 +177,11 @@ def test_two_requests_have_one_key_only_if_they_are_one(
 
 
 texts = st.text("a;,=:1 ", max_size=5).map(lambda text: text.strip().encode())
-settings = st.tuples(st.none() | texts, st.none() | texts, st.sampled_from([b"GET", b"POST", b"4:GET,"]), targets)
+sent = st.tuples(st.none() | texts, st.none() | texts, st.sampled_from([b"GET", b"POST", b"4:GET,"]), targets)
 
 
-@given(settings, settings)
+@settings(max_examples=100, deadline=None)
+@given(sent, sent)
 def test_what_is_keyed_beside_the_target_stays_apart_from_it(
     one: tuple[bytes | None, bytes | None, bytes, bytes], other: tuple[bytes | None, bytes | None, bytes, bytes]
 ) -> None:
@@ -287,3 +290,21 @@ def test_urls() -> None:
     dropping = PrimaryKeys(KeyOptions(query="except", parameters=frozenset({b"utm_*"})))
     assert dropping.url(b"http", HOST, b"/a?b=1&utm_source=x") == b"http://example.com/a?b=1"
     assert dropping.keyed_target(b"/a?utm_source=x") == b"/a"
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        (b"http://a.example/b?c", b"/b?c"),
+        (b"https://a.example:8443/b/?c/d?e", b"/b/?c/d?e"),
+        (b"http://a.example", b"/"),
+        (b"http://a.example?b", b"/?b"),
+        (b"http://a.example?b/c", b"/?b/c"),
+        (b"http://a.example/b#c", b"/b"),
+        (b"http://a.example#/b", b"/"),
+        (b"http://[::1]:80//b", b"//b"),
+    ],
+)
+def test_targets_of_urls(url: bytes, target: bytes) -> None:
+    # RFC 9112 §3.2.1
+    assert target_of(url) == target

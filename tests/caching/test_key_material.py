@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.caching.material import cookie_material, device_of, header_material
@@ -64,6 +64,7 @@ def test_queries(kind: Query, names: set[bytes], sort: bool, target: bytes, expe
     assert rule.apply(expected) == expected
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text("ab=&;?%[]._+ 6", max_size=20).map(str.encode), st.booleans())
 def test_the_path_is_never_touched_and_nothing_is_made_up(query: bytes, sort: bool) -> None:
     for kind in ("all", "none", "only", "except"):
@@ -137,6 +138,7 @@ jars = st.dictionaries(
 )
 
 
+@settings(max_examples=100, deadline=None)
 @given(jars, jars)
 def test_cookie_material_is_unambiguous(one: dict[bytes, bytes], other: dict[bytes, bytes]) -> None:
     made = [cookies(*([b"; ".join(b"%b=%b" % pair for pair in jar.items())] if jar else [])) for jar in (one, other)]

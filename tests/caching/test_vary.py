@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.caching.stored import NO_CONTENT, StoredHead, StoredResponse
@@ -225,6 +225,7 @@ def acceptable(value: bytes | None) -> dict[str, float] | None:
     return said
 
 
+@settings(max_examples=100, deadline=None)
 @given(values, values)
 def test_normalised_values_are_equal_exactly_where_their_meaning_is(one: bytes, other: bytes) -> None:
     first = normalised(b"accept-encoding", Fields.of([(AE, one)]))
@@ -236,6 +237,7 @@ def test_normalised_values_are_equal_exactly_where_their_meaning_is(one: bytes, 
         assert (first == second) is (meaning == acceptable(other))
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40), st.sampled_from([b"accept", b"accept-encoding", b"accept-language", b"x-a"]))
 def test_normalising_twice_changes_nothing_more(value: bytes, name: bytes) -> None:
     once = normalised(name, Fields.of([(name, value)]))

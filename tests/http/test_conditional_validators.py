@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.fields import Fields
@@ -86,11 +86,13 @@ tags = st.builds(lambda weak, text: (b"W/" if weak else b"") + b'"' + text + b'"
 gaps = st.sampled_from([b",", b", ", b" ,", b"\t,,  ,"])
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(tags, min_size=1, max_size=6), gaps)
 def test_any_list_is_read_back(members: list[bytes], gap: bytes) -> None:
     assert parse_entity_tags(gap.join(members)) == tuple(members)
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=30))
 def test_any_octets_are_read(value: bytes) -> None:
     found = parse_entity_tags(value)

@@ -6,7 +6,7 @@ import email
 import email.policy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.fields import Fields
@@ -111,6 +111,7 @@ def test_content_ranges(value: bytes | None, expected: ContentRange | None) -> N
     assert parse_content_range(value) == expected
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.one_of(st.just(-1), st.integers(1, 10**12)))
 def test_content_ranges_are_read_back(first: int, more: int, beyond: int) -> None:
     last = first + more
@@ -325,6 +326,7 @@ def positions(spec: bytes, total: int) -> set[int]:
     return set(range(int(begin), min(int(end) + 1, total) if end else total))
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(specs, min_size=1, max_size=8), st.integers(0, 1000), st.integers(1, 500), st.integers(0, 500))
 def test_every_octet_asked_for_is_there_and_none_twice(asked: list[bytes], first: int, size: int, after: int) -> None:
     total = first + size + after
@@ -346,6 +348,7 @@ def test_every_octet_asked_for_is_there_and_none_twice(asked: list[bytes], first
         assert not is_complete and wanted - stored
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40))
 def test_any_octets_are_read(value: bytes) -> None:
     parse_range(b"bytes=" + value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.http.combining import Combination, Extent, Piece, combine
@@ -79,6 +79,7 @@ def test_not_combined(stored: Extent, new: Extent, why: str) -> None:
     assert isinstance(made, str) and why in made
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 40), st.integers(1, 30), st.integers(0, 40), st.integers(1, 30))
 def test_the_octets_are_those_of_the_representation(first: int, size: int, new_first: int, new_size: int) -> None:
     whole = bytes(range(100))
