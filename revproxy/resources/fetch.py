@@ -27,7 +27,8 @@ from revproxy.caching.decisions import (
     Store,
     ValidationDecision,
 )
-from revproxy.caching.policy import FAILURES, as_incomplete, on_failure, on_response, on_validation
+from revproxy.caching.partial import as_incomplete
+from revproxy.caching.policy import FAILURES, on_failure, on_response, on_validation
 from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.caching.vary import selects
 from revproxy.errors import ClientGone, ProxyError
