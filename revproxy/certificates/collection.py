@@ -53,7 +53,10 @@ class Certificates:
         in_thread: InThread = at_once,
         staple: Staple | None = None,
     ) -> None:
-        """Reads everything. Raises ConfigError, which says all that is wrong."""
+        """Reads everything. Raises ConfigError, which says all that is wrong.
+
+        ``in_thread`` calls what reads files. ``staple`` gives, for a certificate, what gives its OCSP answer.
+        """
         self._config = config
         self._wall = wall
         self._in_thread = in_thread

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import time
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -13,6 +14,8 @@ from twisted.logger import Logger
 
 from revproxy._version import VERSION
 from revproxy.certificates.collection import Certificates
+from revproxy.certificates.ocsp import Stapling
+from revproxy.certificates.responder import Responders
 from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
@@ -41,10 +44,15 @@ class ProxyService(Service):
         self.config = config
         self._reactor = reactor
         path = config.access_log.path
+        self._stapling: Stapling | None = None
         self.certificates: Certificates | None = None
         """What TLS is spoken with; None where no listener speaks it."""
         if any(listener.tls for listener in config.listeners):
-            self.certificates = Certificates(config, in_thread=in_thread_of(reactor))
+            stapling = Stapling(Responders(reactor).ask, time.time) if config.tls.ocsp_stapling else None
+            self.certificates = Certificates(
+                config, in_thread=in_thread_of(reactor), staple=stapling.of if stapling is not None else None
+            )
+            self._stapling = stapling
         self._sockets = bind(config.listeners)
         try:
             self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
@@ -85,6 +93,10 @@ class ProxyService(Service):
         if certificates is not None:
             certificates.warn()
             self.sweep.on_tick.append(certificates.tick)
+            if self._stapling is not None:
+                self._stapling.cover(certificates.all)
+                certificates.on_change.append(self._stapling.cover)
+                self.sweep.on_tick.append(self._stapling.tick)
         if log is not None:
             self.sweep.on_tick.append(log.flush)
             log.warn_if_unseen()

@@ -60,13 +60,17 @@ def client_context(
     return context
 
 
-def hello_of(context: SSL.Context, name: str = "", session: Any = None) -> tuple[SSL.Connection, bytes]:
+def hello_of(
+    context: SSL.Context, name: str = "", session: Any = None, *, wants_ocsp: bool = False
+) -> tuple[SSL.Connection, bytes]:
     client = SSL.Connection(context, None)
     client.set_connect_state()
     if name:
         client.set_tlsext_host_name(name.encode())
     if session is not None:
         client.set_session(session)
+    if wants_ocsp:
+        client.request_ocsp()
     try:
         client.do_handshake()
     except SSL.WantReadError:
@@ -74,9 +78,11 @@ def hello_of(context: SSL.Context, name: str = "", session: Any = None) -> tuple
     return client, client.bio_read(65536)
 
 
-def shake(choice: Any, name: str = "", context: SSL.Context | None = None, session: Any = None) -> Shaken:
+def shake(
+    choice: Any, name: str = "", context: SSL.Context | None = None, session: Any = None, *, wants_ocsp: bool = False
+) -> Shaken:
     """Raises what the choice raises, or SSL.Error of the side that gives up."""
-    client, octets = hello_of(context or client_context(), name, session)
+    client, octets = hello_of(context or client_context(), name, session, wants_ocsp=wants_ocsp)
     hello = parse_client_hello(octets)
     assert hello is not None
     chosen = choice.choose(hello)
