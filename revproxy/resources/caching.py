@@ -23,17 +23,16 @@ from revproxy.caching.decisions import Forward, Freshen, GatewayTimeout, Revalid
 from revproxy.caching.flights import Flights
 from revproxy.caching.freshness import Judgement, judged
 from revproxy.caching.groups import invalidated_groups, origin_of
-from revproxy.caching.key import KeyOptions, PrimaryKeys, is_canonical, rewriting_field
+from revproxy.caching.key import KeyOptions, PrimaryKeys, is_canonical, rewriting_field, target_of
 from revproxy.caching.options import DEFAULT_OPTIONS, CacheOptions
+from revproxy.caching.partial import combined
 from revproxy.caching.policy import invalidated, on_request, revalidation, validation_fields
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.caching.vary import matching, selects, surplus
 from revproxy.errors import CacheOnly, ProxyError
-from revproxy.http.combining import Extent, combine
 from revproxy.http.fields import Fields
 from revproxy.http.forward import Network, OutgoingHead
-from revproxy.http.target import parse_authority
 from revproxy.interfaces import Filling, IResponder, IStore, Request, Selection
 from revproxy.resources.fetch import Fetch
 from revproxy.resources.forwarded import ForwardedRequest, UnattendedRequest
@@ -286,18 +285,13 @@ class CachingResource(Resource):
         filling.commit(head)
 
     def _combined(self, filling: Filling, head: StoredHead, stored: StoredResponse) -> bool:
-        """RFC 9111 §3.4."""
-        old = stored.head
-        result = combine(
-            Extent(old.status, old.fields, old.first, stored.content.size, old.total),
-            Extent(head.status, head.fields, head.first, filling.size, head.total),
-            head.response_time,
-        )
-        if isinstance(result, str) or result.size > LARGEST_COMBINED:
+        """Puts a part to one that is stored (RFC 9111 §3.4); false where they don't fit."""
+        made = combined(stored, head, filling.size, head.response_time)
+        if isinstance(made, str) or made.combination.size > LARGEST_COMBINED:
             return False
-        whole: Filling = self.store.begin(head.key, result.size)
+        whole: Filling = self.store.begin(head.key, made.combination.size)
         try:
-            for piece in result.pieces:
+            for piece in made.combination.pieces:
                 at, left = piece.offset, piece.length
                 while left and not whole.broken:
                     data = (filling if piece.is_new else stored.content).read(at, min(left, 1 << 18))
@@ -309,22 +303,7 @@ class CachingResource(Resource):
         except OSError:
             whole.discard()
             return False
-        merged = StoredHead(
-            head.key,
-            200 if result.is_complete else 206,
-            head.fields if not result.is_complete else _without_range(head.fields),
-            request_time=head.request_time,
-            response_time=head.response_time,
-            url=head.url,
-            method=head.method,
-            selecting=head.selecting,
-            first=result.first,
-            total=result.total,
-            tags=head.tags,
-            groups=head.groups,
-            invalidated=head.invalidated,
-        )
-        whole.commit(merged)
+        whole.commit(made.head)
         whole.discard()
         return True
 
@@ -347,20 +326,23 @@ class CachingResource(Resource):
                 if key:
                     self.flights.outdate(key)
                     self.store.invalidate(key)
-                if self.keys.several_per_url:
+                if self.keys.several_per_url or request.client.trusted:
                     self.store.purge(Selection(url=url))
         groups = invalidated_groups(request.method, head.fields) if 200 <= head.status < 400 else frozenset()
         if groups:
             self.store.invalidate_groups(origin_of(self.url_of(request)), groups)
 
     def _key_of_url(self, request: ForwardedRequest, url: bytes) -> bytes:
-        scheme, _, rest = url.partition(b"://")
-        host, slash, path = rest.partition(b"/")
-        try:
-            authority = parse_authority(host)
-        except ProxyError:
-            return b""
-        return self.keys.of(scheme, authority, slash + path)
+        """The key under which a request like this one, for another target of its origin, finds what is stored."""
+        return self.keys.of(
+            request.public_scheme,
+            request.original.authority,
+            target_of(url),
+            public_authority=request.public_authority,
+            method=request.method,
+            fields=request.original.fields,
+            trusted=request.client.trusted,
+        )
 
     # In a stock Twisted tree.
 
@@ -377,10 +359,6 @@ class CachingResource(Resource):
         except ProxyError as error:
             adapted.fail(error)
         return NOT_DONE_YET
-
-
-def _without_range(fields: Fields) -> Fields:
-    return Fields([line for line in fields.lines if line[0] != b"content-range"])
 
 
 class _Lookup:
