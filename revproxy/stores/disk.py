@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import lmdb
@@ -65,7 +66,7 @@ class DiskStore:
         self.most_octets = most_octets
         self.largest = min(largest, int(most_octets * FILLING_SHARE))
         self._folder = Folder(folder, 2 * most_octets + SPARE, reactor)
-        self.environment = self._folder.environment
+        self.environment = self.pages = self._folder.environment
         self._reactor = reactor
         self._filling = 0
         self._files = 0
@@ -294,21 +295,21 @@ class DiskStore:
     # For those who keep copies.
 
     @property
-    def last_change(self) -> int:
-        """The number of the last change, of any process; quick."""
-        return self.environment.page[LAST_CHANGE]
+    def is_failing(self) -> bool:
+        """Whether it can neither find nor store at the moment."""
+        return self._folder.open() is None or self._folder.is_failing
 
-    def changes(self, after: int) -> list[Change] | None:
-        """What others changed since the change ``after``; None if that isn't known any more."""
+    def changes(self, after: int) -> tuple[int, list[Change] | None]:
+        """The number of the last change, and what others changed since ``after``; None if that isn't known any more."""
         opened = self._folder.open()
         if opened is None:
-            return None
+            return 0, None
         found: list[Change] = []
         try:
             with opened.begin() as txn:
                 last = Counts(txn.get(b"counts", db=self.environment.tables["meta"])).last_change
                 if not after <= last < after + MOST_CHANGES:
-                    return None
+                    return last, None
                 with txn.cursor(db=self.environment.tables["changes"]) as cursor:
                     if cursor.set_range(ID.pack(after + 1)):
                         for data in cursor.iternext(keys=False):
@@ -316,8 +317,12 @@ class DiskStore:
                                 found.append(decode_change(data[TOKEN_SIZE:]))
         except lmdb.Error as error:
             self._folder.failed("changes were not read", error)
-            return None
-        return found
+            return 0, None
+        return last, found
+
+    def visit(self, marks: Iterable[Any]) -> None:
+        """Notes who was asked for in memory."""
+        self._folder.visited.update(mark for mark in marks if isinstance(mark, int))
 
     # The rest of the interface.
 

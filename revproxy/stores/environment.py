@@ -284,10 +284,13 @@ class Environment:
             os.close(descriptor)
         page = cast("MutableSequence[int]", memoryview(self._mapping).cast("Q"))
         assert self.lmdb is not None
-        # A write transaction, so that nobody writes a later floor at the same time.
-        txn = self.lmdb.begin(write=True)
-        page[FLOOR] = Counts(txn.get(b"counts", db=self.tables["meta"])).floor
-        txn.abort()
+        # A write transaction, so that nobody writes later numbers at the same time.
+        with self.lmdb.begin(write=True) as txn:
+            data = txn.get(b"counts", db=self.tables["meta"])
+            counts = Counts(data)
+            if data is None:
+                txn.put(b"counts", counts.encoded(), db=self.tables["meta"])
+            page[FLOOR], page[LAST_CHANGE] = counts.floor, counts.last_change
         self.page = page
 
     def _open_aside(self) -> None:

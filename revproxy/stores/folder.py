@@ -50,6 +50,8 @@ class Folder:
         self.known: dict[int, Known] = {}
         self.visited: set[int] = set()
         """Who was asked for, and isn't noted yet."""
+        self.is_failing = False
+        """Whether the last write failed."""
         self.complaints = Complaints("disk", reactor)
         self._reactor = reactor
         self._retry = float("-inf")
@@ -102,11 +104,13 @@ class Folder:
                 before = writing.counts.last_change, writing.counts.floor
                 result = work(writing)
                 writing.finish()
-        except (OSError, lmdb.Error) as error:
+        except (OSError, OverflowError, lmdb.Error) as error:
+            self.is_failing = True
             self.failed(what, error)
             if must and environment.lmdb is opened:
                 self._make_anew()
             return None
+        self.is_failing = False
         counts = writing.counts
         if (counts.last_change, counts.floor) != before and environment.lmdb is opened:
             # Only now, or somebody would look too early and find what was there before. Two processes may come here

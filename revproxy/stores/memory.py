@@ -10,7 +10,7 @@ a thousand entries a turn, so that it never keeps the reactor for long.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
@@ -43,11 +43,12 @@ class MemoryMark:
 class _Entry(Node):
     """The responses under a key, the newest first."""
 
-    __slots__ = ("key", "responses")
+    __slots__ = ("key", "responses", "surveyed")
 
     def __init__(self, key: bytes) -> None:
         super().__init__(key, 0)
         self.key = key
+        self.surveyed = 0
         self.responses: tuple[StoredResponse, ...] = ()
 
 
@@ -97,6 +98,7 @@ class MemoryStore:
         self._count = 0
         self._evicted = 0
         self._waste: list[_Entry] = []
+        self._unsurveyed: list[bytes] = []
         self._cleaning: IDelayedCall | None = None
         self._stopped = False
 
@@ -137,11 +139,33 @@ class MemoryStore:
         if entry is not None:
             self._set(entry, tuple(one for one in entry.responses if one.mark != stored.mark))
 
+    def has(self, key: bytes) -> bool:
+        """Whether there is anything under a key; nobody asked for it by this."""
+        return key in self._entries
+
     def forget(self, key: bytes) -> None:
         """Forgets all responses under a key."""
         entry = self._entries.get(key)
         if entry is not None:
             self._set(entry, ())
+
+    def drop(self, key: bytes) -> None:
+        """Forgets all responses under a key, since they were changed elsewhere."""
+        self.recent.add(Change(key))
+        self.forget(key)
+
+    def survey(self, most: int) -> list[Any]:
+        """The marks of responses that were asked for since the survey came by; it looks at ``most`` entries."""
+        if not self._unsurveyed:
+            self._unsurveyed = list(self._entries)
+        marks: list[Any] = []
+        for key in self._unsurveyed[-most:]:
+            entry = self._entries.get(key)
+            if entry is not None and entry.visits != entry.surveyed:
+                entry.surveyed = entry.visits
+                marks += [one.mark for one in entry.responses]
+        del self._unsurveyed[-most:]
+        return marks
 
     def invalidate(self, key: bytes) -> int:
         self.recent.add(Change(key))

@@ -33,6 +33,7 @@ class Walk:
         self._count = 0
         self._place = b""
         self._last = 0
+        self._steps = 0
         self._generation = 0
         self._call: IDelayedCall | None = None
         self._done: Deferred[int] | None = None
@@ -99,6 +100,11 @@ class Walk:
                 counts.floor = self._last
         self._count += count
         self._place = place
+        self._steps += 1
         if not place:
             self._left = self._left[1:]
+        if not self._left and self._steps > len(self._selections):
+            # Whoever keeps copies dropped them at the beginning, and may have found some of them here again since.
+            for selection in self._selections:
+                writing.note_change(Change(selection=selection))
         return True

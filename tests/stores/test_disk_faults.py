@@ -82,7 +82,7 @@ def use_all(store: DiskStore) -> None:
     assert store.purge(Selection(everything=True)) == 0
     assert store.purge(Selection(host=b"a.example")) == 0
     assert store.usage().responses == 0
-    assert store.changes(0) is None
+    assert store.changes(0) == (0, None)
     store.tick()
 
 

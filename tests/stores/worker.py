@@ -8,8 +8,11 @@ import time
 
 from twisted.internet.task import Clock
 
+from revproxy.interfaces import Selection
 from revproxy.stores.disk import DiskStore
-from tests.stores.responses import fill, octets, page
+from revproxy.stores.memory import MemoryStore
+from revproxy.stores.tiered import TieredStore
+from tests.stores.responses import fill, keep, octets, page, whole
 
 MOST = 30_000_000
 LARGEST = 1_000_000
@@ -38,6 +41,29 @@ def write(store: DiskStore, seed: int, count: int) -> None:
         say(str(number))
 
 
+def obey(store: DiskStore) -> None:
+    """Does what it is told line by line, with a memory before the disk."""
+    memory = MemoryStore(MOST, LARGEST, Clock())
+    tiered = TieredStore(memory, store, Clock())
+    tiered.find(b"")
+    for line in sys.stdin:
+        order, what, *more = line.split()
+        if order == "keep":
+            keep(tiered, page(int(what), tags=frozenset({b"t" + what.encode()})), more[0].encode())
+            say("kept")
+        elif order == "find":
+            before = memory.find(page(int(what)).key)
+            found = tiered.find(page(int(what)).key)
+            assert isinstance(found, tuple)
+            where = "memory" if before is found else "far"
+            texts = [f"{whole(one).decode()} {where}{' invalidated' if one.head.invalidated else ''}" for one in found]
+            say(texts[0] if texts else "none")
+        elif order == "purge":
+            say(str(tiered.purge(Selection(tag=what.encode()))))
+        elif order == "invalidate":
+            say(str(tiered.invalidate(page(int(what)).key)))
+
+
 def main(folder: str, what: str, seed: int) -> None:
     store = DiskStore(folder, MOST, LARGEST, Clock())
     if what == "write":
@@ -45,6 +71,8 @@ def main(folder: str, what: str, seed: int) -> None:
         store.stop()
     elif what == "write on":
         write(store, seed, 1_000_000)
+    elif what == "obey":
+        obey(store)
     elif what == "read on":
         opened = store.environment.open()
         transaction = opened.begin()
