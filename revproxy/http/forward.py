@@ -358,6 +358,11 @@ class OutgoingHead:
         """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``."""
 
 
+def _varies_by_client(fields: Fields) -> bool:
+    return b"vary" in fields and not _OWN_FIELDS.isdisjoint(fields.members(b"vary"))
+
+
+_OWN_FIELDS: Final = frozenset({b"client-cert", b"client-cert-chain"})
 _THOUGHT_IN_ANSWERS: Final = HOP_BY_HOP | FRAMING | BACKEND_TRACES | REWRITTEN
 
 
@@ -371,6 +376,8 @@ class ResponseForwarding:
     keep_traces: bool = False
     changes: FieldChanges = NO_CHANGES
     prefix: bytes = b""
+    shows_certificates: bool = False
+    """As in ``RequestForwarding``."""
 
     def head(
         self, head: ResponseHead, has_body: bool, scheme: bytes, authority: bytes
@@ -416,6 +423,10 @@ class ResponseForwarding:
                 length = None
             if length is not None:
                 lines.append((b"content-length", b"Content-Length", b"%d" % length))
+        if self.shows_certificates and _varies_by_client(fields):
+            # RFC 9440 §2.4: nobody but us knows the field that the answer depends on, so nobody can reuse the answer.
+            lines = [line for line in lines if line[0] != b"vary"]
+            lines.append((b"vary", b"Vary", b"*"))
         lines.append((b"via", b"Via", (b"1.1 " if head.version >= 11 else b"1.0 ") + PSEUDONYM))
         if self.changes:
             lines = self.changes.apply(lines)

@@ -89,6 +89,7 @@ class ProxyResource(ReverseProxyResource):
             keep_traces=keep_traces,
             changes=response_changes,
             prefix=prefix,
+            shows_certificates=shows_certificates,
         )
         self._trusted = tuple(trusted_proxies)
         # An operator may take the request id away like any other field.

@@ -140,3 +140,17 @@ def test_the_same_fields_for_somebody_else_are_worked_out_anew() -> None:
     assert one.head(ResponseHead(200, fields, b"Found"), True, b"http", b"b").status == 200
     assert one.head(ResponseHead(302, fields, b"Elsewhere"), True, b"http", b"b").reason == b"Elsewhere"
     assert one.head(ResponseHead(302, fields, b"Found", 10), True, b"http", b"b").fields.get(b"via") == b"1.0 revproxy"
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (b"Vary: Client-Cert", b"Vary: *"),
+        (b"Vary: Accept\r\nVary: Cookie, client-cert-chain", b"Vary: *"),
+        (b"Vary: Accept", b"Vary: Accept"),
+    ],
+)
+def test_an_answer_that_depends_on_the_clients_certificate_is_nobody_elses(lines: bytes, shown: bytes) -> None:
+    """RFC 9440 §2.4."""
+    assert passed(lines, ResponseForwarding(shows_certificates=True)) == [shown, VIA]
+    assert passed(lines) == [*lines.split(b"\r\n"), VIA]
