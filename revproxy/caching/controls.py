@@ -7,13 +7,17 @@ from typing import Final
 from revproxy.caching.directives import ABSENT, UNBOUNDED, delta_seconds, members
 from revproxy.http.fields import Fields
 
-RELEVANT: Final = frozenset(
+DECISIVE: Final = frozenset(
     {
-        b"authorization", b"cache-control", b"content-length", b"if-match", b"if-modified-since", b"if-none-match",
-        b"if-range", b"if-unmodified-since", b"pragma", b"range", b"transfer-encoding", b"upgrade",
+        b"cache-control", b"content-length", b"if-match", b"if-unmodified-since", b"pragma", b"transfer-encoding",
+        b"upgrade",
     }
 )  # fmt: skip
-"""A request that has none of these is ``plain``: a fresh response answers it without a further question."""
+"""A request that has none of these is ``plain``: a fresh whole response answers it without a further question."""
+
+RELEVANT: Final = DECISIVE | {b"authorization", b"if-modified-since", b"if-none-match", b"range"}
+"""All that is read here. With one of these alone a request is plain, since they decide about other things: how the
+stored response is sent, what is validated, what is stored."""
 
 _HARMLESS_UPGRADES: Final = frozenset({b"h2c", b"h2", b"tls/1.0", b"tls/1.2", b"http/2.0"})
 """Protocols that would carry the same request: who offers them can as well be answered from the store."""
@@ -70,8 +74,9 @@ class RequestControls:
         self.upgrades = False
         """Whether it asks for a protocol of another kind, such as WebSocket."""
         names = fields.names()
-        self.plain = RELEVANT.isdisjoint(names)
-        if not self.plain:
+        self.plain = DECISIVE.isdisjoint(names)
+        """Whether none of ``DECISIVE`` is there."""
+        if not RELEVANT.isdisjoint(names):
             self._read(fields)
 
     def _read(self, fields: Fields) -> None:

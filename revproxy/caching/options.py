@@ -73,6 +73,14 @@ class CacheOptions:
     bypasses: bool = attrs.field(init=False)
     """Whether any request could bypass the cache."""
 
+    grants: bool = attrs.field(init=False)
+    """Whether a response that says nothing at all can be stored."""
+
+    @grants.default
+    def _grants(self) -> bool:
+        stale = self.stale_while_revalidate > 0 or self.stale_if_error > 0
+        return self.ttl is not None or stale or bool(self.negative_statuses)
+
     @bypasses.default
     def _bypasses(self) -> bool:
         return bool(self.bypass_cookies or self.bypass_headers)

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from revproxy.caching.controls import RequestControls, bypassing_cookie
 from revproxy.caching.decisions import Refuse, Store
-from revproxy.caching.directives import ResponseDirectives, response_directives
+from revproxy.caching.directives import NO_RESPONSE_DIRECTIVES, ResponseDirectives, response_directives
 from revproxy.caching.freshness import HEURISTICALLY_CACHEABLE, explicit_lifetime, judged, lifetime
 from revproxy.caching.groups import labels_of
 from revproxy.caching.options import CacheOptions
@@ -42,6 +42,10 @@ _NOT_KEPT: Final = HOP_BY_HOP | FRAMING | {b"content-range"}
 _NEVER_HOP_BY_HOP: Final = frozenset(
     {b"age", b"cache-control", b"date", b"etag", b"expires", b"last-modified", b"vary", b"content-type"}
 )
+
+
+_SPEAKING: Final = frozenset({b"etag", b"expires", b"last-modified", b"set-cookie"})
+"""A response without Cache-Control and without any of these is never fresh and can't be validated."""
 
 
 def refused_request(controls: RequestControls, options: CacheOptions) -> Reason | None:
@@ -84,10 +88,15 @@ def on_response(
     if refusal is not None:
         return Refuse(refusal, _outdates(method, status))
     directives = response_directives(fields, options.targeted)
-    seconds, source = lifetime(status, fields, directives, options, response_time)
+    if directives is NO_RESPONSE_DIRECTIVES and _SPEAKING.isdisjoint(fields.names()) and not options.grants:
+        # What most pages of applications are like. They would be refused below as well, after much arithmetic.
+        silent = status in HEURISTICALLY_CACHEABLE and not controls.authorized and method == b"GET"
+        if silent and status != 206:
+            return Refuse(Reason.NEVER_USABLE, _outdates(method, status))
     forbidden = _forbidden(status, directives, controls)
     if forbidden is not None and not (options.force and forbidden in _FORCED):
         return Refuse(forbidden, _outdates(method, status))
+    seconds, source = lifetime(status, fields, directives, options, response_time)
     if method == b"POST" and not _is_post_stored(status, fields, directives, url, response_time):
         return Refuse(Reason.POST, False)
     if seconds < 0 and not (directives.public or status in HEURISTICALLY_CACHEABLE):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from revproxy.caching.decisions import Refuse, Store
+from revproxy.caching.decisions import Refuse, Serve, Store
+from revproxy.caching.directives import response_directives
 from revproxy.caching.options import DEFAULT_OPTIONS, CacheOptions
-from revproxy.caching.policy import on_response
+from revproxy.caching.policy import on_request, on_response
 from revproxy.caching.reasons import Reason
-from revproxy.caching.storing import UNDERSTOOD
+from revproxy.caching.stored import Content, StoredResponse
+from revproxy.caching.storing import NEVER_STORED, UNDERSTOOD
 from revproxy.http.fields import Fields
 from tests.caching.scenes import NOW, URL, answer, controls, fields, stored
 
@@ -129,6 +133,14 @@ ROWS: list[tuple[str, int, str, Reason]] = [
     ("Expires: @60 | Set-Cookie: a=b", 200, "", R.STORED),
     ("Last-Modified: @-1000 | Set-Cookie: a=b", 200, "", R.SET_COOKIE),
     ('ETag: "a" | Set-Cookie: a=b', 200, "", R.SET_COOKIE),
+    ('Cache-Control: max-age=0 | ETag: "a" | Set-Cookie: a=b', 200, "", R.STORED_TO_VALIDATE),
+    ("Set-Cookie: a=b", 200, "", R.SET_COOKIE),
+    ("Set-Cookie: a=b", 302, "", R.STATUS_NOT_CACHEABLE),
+    # Those that say nothing at all.
+    ("Content-Type: text/html", 404, "", R.NEVER_USABLE),
+    ("Content-Type: text/html", 302, "", R.STATUS_NOT_CACHEABLE),
+    ("Content-Type: text/html", 200, "Authorization: x", R.AUTHORIZATION),
+    ("Content-Type: text/html", 206, "", R.RANGE_NOT_UNDERSTOOD),
     ('Last-Modified: @-1000 | Set-Cookie: a=b | Cache-Control: private="set-cookie"', 200, "", R.STORED_HEURISTIC),
     ('Last-Modified: @-1000 | Set-Cookie: a=b | Cache-Control: no-cache="set-cookie"', 200, "", R.STORED_HEURISTIC),
     # Vary (§4.1).
@@ -472,3 +484,51 @@ def test_no_lines_at_all() -> None:
     empty = Fields()
     found = on_response(b"GET", controls(), 200, empty, CacheOptions(ttl=1.0), NOW, NOW, key=b"", url=b"")
     assert isinstance(found, Store)
+
+
+RESPONSES = st.lists(
+    st.sampled_from([
+        "Cache-Control: max-age=20", "Cache-Control: s-maxage=10", "Cache-Control: no-cache", "Expires: @30",
+        "Cache-Control: no-store", "Cache-Control: private", 'Cache-Control: private="x"', "Cache-Control: public",
+        "Cache-Control: must-understand", "Cache-Control: must-revalidate", "Cache-Control: stale-if-error=9",
+        "Last-Modified: @-50", 'ETag: "a"', "Age: 15", "CDN-Cache-Control: max-age=7", "CDN-Cache-Control: no-store",
+        "Set-Cookie: a=b", "Vary: A", "Vary: *", "X: 1", "Connection: y", "Y: 2", "Content-Range: bytes 0-4/10",
+        "Expires: 0", "Cache-Control: max-age=x",
+    ]),
+    max_size=6,
+).map(" | ".join)  # fmt: skip
+REQUESTS = st.lists(
+    st.sampled_from(["Authorization: x", "Cache-Control: no-store", "Range: bytes=0-4", "A: 1", "Content-Length: 1"]),
+    max_size=2,
+).map(" | ".join)
+STATUSES = st.sampled_from([100, 200, 206, 299, 302, 304, 404, 412, 416, 500, 503, 599, 600])
+
+
+@given(RESPONSES, STATUSES, REQUESTS)
+def test_any_response_to_any_request(response: str, status: int, request: str) -> None:
+    decision = answer(response, status, request=request)
+    if isinstance(decision, Refuse):
+        return
+    said, asked, found = (
+        response_directives(fields(response), (b"cdn-cache-control",)),
+        controls(request),
+        decision.head,
+    )
+    assert 200 <= status < 600
+    assert status not in NEVER_STORED
+    assert not said.private
+    assert not said.no_store or (said.must_understand and status in UNDERSTOOD)
+    assert said.shareable or not asked.authorized
+    assert not asked.no_store
+    assert not asked.has_content
+    assert (status == 206) <= asked.ranged
+    names = set(found.fields.names())
+    assert names.isdisjoint({b"connection", b"content-range"})
+    assert b"y" not in names or "Connection: y" not in response
+    assert b"x" not in names or b"x" not in said.private_fields
+    assert b"date" in names
+    # What is stored is then used, or validated, as the decision said.
+    if status != 206:
+        one = StoredResponse(found, Content(b"x", 1))
+        later = on_request(b"GET", controls("A: 1" if "A: 1" in request else ""), [one], [one], DEFAULT_OPTIONS, NOW)
+        assert isinstance(later, Serve) is (decision.ttl > 0)
