@@ -62,6 +62,7 @@ def test_the_target(method: bytes, status: int, expected: bool) -> None:
         ("https://[::1/c", None),
         ("https://example.com:x/c", None),
         ("https:///c", f"{BASE}/c"),
+        ("http:///c", None),
         ("urn:example", None),
         ("javascript:alert(1)", None),
     ],
