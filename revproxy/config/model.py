@@ -17,10 +17,23 @@ from typing import Any
 
 import attrs
 
+from revproxy.config.cache_tables import Cache, RouteCache, RouteCacheKey, switched_cache
 from revproxy.config.hosts import tidy_patterns
 from revproxy.config.setting import GIB, KIB, MIB, YEAR, Network, as_tuple, required, setting
 
-__all__ = ["GIB", "KIB", "MIB", "YEAR", "Network", "as_tuple", "required", "setting"]  # what is read here as well
+__all__ = [  # what is read here as well
+    "GIB",
+    "KIB",
+    "MIB",
+    "YEAR",
+    "Cache",
+    "Network",
+    "RouteCache",
+    "RouteCacheKey",
+    "as_tuple",
+    "required",
+    "setting",
+]
 
 
 def redirect_status(value: object) -> object:
@@ -94,6 +107,12 @@ class Route:
     )
     request_headers: HeaderChanges = setting(HeaderChanges(), "Changes to fields on the way to the backend.")
     response_headers: HeaderChanges = setting(HeaderChanges(), "Changes to fields on the way to the client.")
+    cache: RouteCache | None = setting(
+        None,
+        "Keep answers and give them to later clients (RFC 9111): true, or a table.",
+        switch=True,
+        converter=switched_cache,
+    )
     body_size: int | None = setting(
         None, "Largest request body on this route (not set: limits.body_size).", unit="size", least=0
     )
@@ -384,5 +403,6 @@ class Config:
         (), "Networks whose X-Forwarded-*, Forwarded and X-Request-ID are believed.", unit="network"
     )
     tls: TLSOptions = setting(TLSOptions(), "TLS.")
+    cache: Cache = setting(Cache(), "Where responses are kept.")
     limits: Limits = setting(Limits(), "Limits.")
     access_log: AccessLog = setting(AccessLog(), "The access log.")

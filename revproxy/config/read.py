@@ -192,9 +192,13 @@ class _Reader:
         assert setting.table is not None
         if isinstance(value, dict):
             return self.table(setting.table, value, path)
+        if setting.switch and isinstance(value, bool):
+            return setting.table() if value else None
         if setting.short and isinstance(value, str):
             return self.table(setting.table, {setting.short: value}, path)
         expected = "text in quotes or a table" if setting.short else "a table"
+        if setting.switch:
+            expected = "true, false or a table"
         return self.refuse(path, f"{expected} is expected, not {_kind(value)}")
 
     def fields(self, value: Any, path: Path) -> Any:

@@ -74,6 +74,8 @@ def _one(setting: Setting, definitions: dict[str, Any]) -> dict[str, Any]:
             definitions[name] = {}
             definitions[name] = _table(setting.table, definitions, without=setting.keyed)
         reference = {"$ref": f"#/$defs/{name}"}
+        if setting.switch:
+            return {"anyOf": [{"type": "boolean"}, reference]}
         return {"anyOf": [{"type": "string"}, reference]} if setting.short else reference
     if setting.kind == "duration":
         return {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "number", **_bounds(setting)}]}

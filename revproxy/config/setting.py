@@ -35,6 +35,7 @@ def setting(
     keyed: str = "",
     short: str = "",
     alone: bool = False,
+    switch: bool = False,
     converter: Any = None,
 ) -> Any:
     """An optional attribute of the configuration, with what the documentation says of it.
@@ -43,7 +44,8 @@ def setting(
     bound a number (in its unit) or, for several values, how many there must be. Of the attributes that share
     a word in ``one_of`` exactly one is written. ``keyed`` says that the tables have names in TOML
     ([upstream.NAME]), and which attribute holds the name. ``short``: a plain string stands for a table in
-    which only this attribute is set. ``alone``: a single value may stand without its list.
+    which only this attribute is set. ``alone``: a single value may stand without its list. ``switch``: ``true``
+    stands for a table with every default, ``false`` for none.
     """
     metadata = {
         "help": help,
@@ -57,6 +59,7 @@ def setting(
         "keyed": keyed,
         "short": short,
         "alone": alone,
+        "switch": switch,
     }
     if converter is None and isinstance(default, tuple):
         converter = alone_as_tuple if alone else as_tuple

@@ -40,6 +40,8 @@ class Setting:
     """The attribute that a plain string sets where a table could stand."""
     alone: bool
     """Whether a single value may stand without its list."""
+    switch: bool
+    """Whether ``true`` may stand for a table with every default, and ``false`` for none."""
     table: type[Any] | None
     """The class of the table, or of each of them."""
 
@@ -86,7 +88,8 @@ def _setting(attribute: attrs.Attribute[Any], hint: Any) -> Setting:
         if get_origin(hint) is tuple:
             several, hint = True, get_args(hint)[0]
         kind = _kind(hint, metadata["unit"])
-    least, most = _BOUNDS.get(kind, (None, None))
+    # Of several values the bounds say how many there are.
+    least, most = (None, None) if several else _BOUNDS.get(kind, (None, None))
     return Setting(
         name=attribute.name,
         key=metadata.get("key") or attribute.name,
@@ -104,6 +107,7 @@ def _setting(attribute: attrs.Attribute[Any], hint: Any) -> Setting:
         keyed=metadata.get("keyed", ""),
         short=metadata.get("short", ""),
         alone=metadata.get("alone", False),
+        switch=metadata.get("switch", False),
         table=hint if kind == "table" else None,
     )
 

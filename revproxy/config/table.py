@@ -10,13 +10,15 @@ from typing import Any
 
 import attrs
 
-from revproxy.config.model import Limits, Listener, Route, UpstreamOptions
+from revproxy.config.model import Cache, Limits, Listener, Route, RouteCache, UpstreamOptions
 from revproxy.config.shape import Setting, settings
 from revproxy.config.written import written
 
 _SECTIONS: tuple[tuple[str, type[Any]], ...] = (
     ("limits", Limits),
     ("site.route", Route),
+    ("site.route.cache", RouteCache),
+    ("cache", Cache),
     ("listener", Listener),
     ("upstream.NAME", UpstreamOptions),
 )
@@ -30,7 +32,7 @@ Limits and timeouts
 
 Everything that is bounded, with its name in the configuration, its default, and what happens when the bound is hit.
 The defaults are meant for the open internet. A number in the last column is the status of the answer.
-``limits`` holds for the whole process, ``site.route`` for one route, ``listener`` for one listener, and
+``limits`` and ``cache`` hold for the whole process, ``site.route`` for one route, ``listener`` for one listener, and
 ``upstream.NAME`` for the servers of one upstream. Durations are written as "30s", "5m" or "1h30m", sizes as "64KiB"
 or "10MB".
 
@@ -57,7 +59,7 @@ def rows() -> list[Row]:
         _row(setting, section)
         for section, table in _SECTIONS
         for setting in settings(table)
-        if setting.kind in _NUMBERS
+        if setting.kind in _NUMBERS and not setting.several
     ]
 
 

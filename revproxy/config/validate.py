@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import attrs
 
+from revproxy.config.checks.cache import check_cache
 from revproxy.config.checks.listeners import check_listeners
 from revproxy.config.checks.logs import check_logs
 from revproxy.config.checks.sites import check_sites
@@ -42,6 +43,7 @@ def settle(config: Config, folder: FilePath | None, also: Iterable[Check] = ()) 
         *check_upstreams(clean),
         *check_logs(clean),
         *check_tls(clean),
+        *check_cache(clean),
     ]
     kept = independent(checks, {mistake.path for mistake in mistakes})
     wrong = {mistake.path for mistake in (*mistakes, *kept) if not mistake.warning}
@@ -54,7 +56,10 @@ def _absolute(config: Config, folder: FilePath) -> Config:
     if log.path and log.path != "-":
         log = attrs.evolve(log, path=os.path.join(folder.absolute(), log.path))
     sites = tuple(_site(site, folder) for site in config.sites)
-    return attrs.evolve(config, sites=sites, access_log=log, tls=_tls(config.tls, folder))
+    cache = config.cache
+    if cache.folder:
+        cache = attrs.evolve(cache, folder=_seen_from(folder, cache.folder))
+    return attrs.evolve(config, sites=sites, access_log=log, tls=_tls(config.tls, folder), cache=cache)
 
 
 def _tls(options: TLSOptions, folder: FilePath) -> TLSOptions:
