@@ -16,6 +16,7 @@ from revproxy.certificates.contexts import PROFILES, PROTOCOLS, ClientAuthoritie
 from revproxy.certificates.names import NameTable
 from revproxy.certificates.pem import Certificate
 from revproxy.certificates.sites import Sites, SiteSecurity
+from revproxy.certificates.tickets import ticket_key_name
 from revproxy.wire.client_hello import UNRECOGNIZED_NAME, ClientHello
 from revproxy.wire.handshake import HandshakeRefused
 
@@ -25,6 +26,12 @@ _TLS_1_3: Final = 0x0304
 _ECDSA: Final = frozenset({0x0403, 0x0503, 0x0603})
 
 _RSA: Final = frozenset({0x0401, 0x0804})
+_NOTHING: Final[tuple[tuple[bytes, bytes], SSL.Context | None]] = ((b"", b""), None)
+MOST_RETIRED: Final = 256
+"""Contexts whose tickets are honoured for as long again; a full handshake is all that the others cost."""
+
+_Key = tuple[bytes, bytes]
+"""What a context is made for: a site's session id context, and a certificate's fingerprint."""
 _ECDSA_CIPHERS: Final = frozenset({0xC02B, 0xC02C, 0xCCA9})
 _RSA_CIPHERS: Final = frozenset({0xC02F, 0xC030, 0xCCA8})
 """The suites of the intermediate profile that each kind of key goes with in TLS 1.2."""
@@ -51,7 +58,17 @@ Hook = Callable[[ClientHello], ChosenContext | None]
 class Choice:
     """Chooses among certificates."""
 
-    __slots__ = ("_contexts", "_default", "_default_name", "_refuses", "_sites", "_staple", "_table")
+    __slots__ = (
+        "_contexts",
+        "_default",
+        "_default_name",
+        "_refuses",
+        "_retired",
+        "_served",
+        "_sites",
+        "_staple",
+        "_table",
+    )
 
     def __init__(
         self,
@@ -63,16 +80,21 @@ class Choice:
         now: float,
         staple: Staple | None = None,
         before: Choice | None = None,
+        retired: Choice | None = None,
     ) -> None:
         """``certificates`` that come first win over later ones for the same name and kind of key.
 
         ``default`` is the name whose certificate is served where none was asked for, ``refuses`` whether unknown names
-        are refused. ``before`` is the choice whose contexts are taken over where nothing changed.
+        are refused. ``before`` is the choice whose contexts are taken over where nothing changed; ``retired`` one whose
+        contexts are too old to be taken over, but whose tickets are still good.
         """
         self._sites = sites
         self._staple = staple
         self._refuses = refuses
-        self._contexts: dict[tuple[bytes, bytes], SSL.Context] = {}
+        self._contexts: dict[_Key, SSL.Context] = {}
+        self._served: set[_Key] = set()
+        self._retired: dict[bytes, tuple[_Key, SSL.Context]] = {}
+        """Contexts that only resume what they began, by the names of their ticket keys."""
         by_name: dict[str, list[Certificate]] = {}
         for certificate in certificates:
             for name in certificate.names:
@@ -81,6 +103,8 @@ class Choice:
         self._default_name = default or ""
         self._default = self._default_of(certificates, default, now)
         self._take_over(certificates, before)
+        if retired is not None:
+            self._keep_retired(retired)
 
     def _default_of(
         self, certificates: Sequence[Certificate], default: str | None, now: float
@@ -101,6 +125,8 @@ class Choice:
             for key, context in before._contexts.items():
                 if key[0] in sites and key[1] in current:
                     self._contexts[key] = context
+            self._served = before._served & self._contexts.keys()
+            self._retired = dict(before._retired)
         for name in self._table.exact_names():
             for certificate in self._table.find_by_label(name) or ():
                 self._context(self._sites.find(name), certificate)
@@ -120,7 +146,24 @@ class Choice:
                 raise HandshakeRefused(INTERNAL_ERROR, "there is no certificate")
         site = self._sites.find(name or self._default_name)
         certificate = next((each for each in found if takes(hello, each)), found[0])
-        return ChosenContext(self._context(site, certificate), name, site.clients)
+        context = self._context(site, certificate)
+        key = (site.session_id, certificate.fingerprint)
+        self._served.add(key)
+        if self._retired:
+            for key_name in hello.ticket_keys:
+                made_for, old = self._retired.get(key_name, _NOTHING)
+                # What the site demands and what is served must be as they were when the ticket was made.
+                if made_for == key and old is not None:
+                    context = old
+        return ChosenContext(context, name, site.clients)
+
+    def _keep_retired(self, old: Choice) -> None:
+        """RFC 5077 §5.5: the keys before the newest go on to open tickets, until they retire in turn."""
+        for key in list(old._served)[:MOST_RETIRED]:
+            context = old._contexts[key]
+            name = ticket_key_name(context)
+            if name:
+                self._retired[name] = (key, context)
 
     def knows(self, name: str) -> bool:
         """Whether there is a certificate for a name."""

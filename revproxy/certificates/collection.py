@@ -154,8 +154,10 @@ class Certificates:
         if keys_are_old:
             self._keys_made = now
             self.warn()
-        if changed or keys_are_old or renewed:
-            self._choice = self._choose_anew(None if keys_are_old else self._choice)
+        if keys_are_old:
+            self._choice = self._choose_anew(None, retired=self._choice)
+        elif changed or renewed:
+            self._choice = self._choose_anew(self._choice)
         if changed:
             _log.info("certificates: read again, {count} are in force", count=len(self._all))
 
@@ -180,7 +182,7 @@ class Certificates:
                 for text in doubts(certificate, self._wall()):
                     _log.warn("certificates: {source}: {text}", source=certificate.source, text=text)
 
-    def _choose_anew(self, before: Choice | None) -> Choice:
+    def _choose_anew(self, before: Choice | None, retired: Choice | None = None) -> Choice:
         options = self._config.tls
         certificates = [*self._files.certificates]
         for provided in self._provided.values():
@@ -196,6 +198,7 @@ class Certificates:
             now=self._wall(),
             staple=self._staple,
             before=before,
+            retired=retired,
         )
         for told in self.on_change:
             told(self._all)

@@ -28,7 +28,10 @@ _LONGEST_RECORD: Final = 1 << 14
 _SERVER_NAME: Final = 0
 _SIGNATURE_ALGORITHMS: Final = 13
 _ALPN: Final = 16
+_SESSION_TICKET: Final = 35
+_PRE_SHARED_KEY: Final = 41
 _SUPPORTED_VERSIONS: Final = 43
+_KEY_NAME: Final = 16
 
 
 @attrs.frozen
@@ -45,6 +48,8 @@ class ClientHello:
     """SignatureSchemes (RFC 8446 §4.2.3)."""
     ciphers: tuple[int, ...] = ()
     """Cipher suites; those of TLS 1.2 name the kind of the server's key as well."""
+    ticket_keys: tuple[bytes, ...] = ()
+    """The names of the keys of the tickets it brings: their first 16 octets (RFC 5077 §4)."""
 
 
 class HelloError(ValueError):
@@ -84,6 +89,10 @@ class _Octets:
         self._at = end
         return self._data[at:end]
 
+    def rest(self) -> bytes:
+        """What is left."""
+        return self.take(self._end - self._at)
+
     def vector(self, size: int) -> _Octets:
         """What a length of ``size`` octets is followed by."""
         length = self.number(size)
@@ -109,6 +118,7 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
     alpn: tuple[bytes, ...] = ()
     versions: tuple[int, ...] = ()
     schemes: tuple[int, ...] = ()
+    keys: list[bytes] = []
     seen = set()
     extensions = octets.vector(2) if octets else octets
     if octets:
@@ -127,7 +137,15 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
             versions = _numbers(body.vector(1))
         elif kind == _SIGNATURE_ALGORITHMS:
             schemes = _numbers(body.vector(2))
-    return ClientHello(name, alpn, versions or (legacy_version,), schemes, ciphers)
+        elif kind == _SESSION_TICKET:
+            keys.append(body.rest()[:_KEY_NAME])
+        elif kind == _PRE_SHARED_KEY:
+            identities = body.vector(2)
+            while identities:
+                keys.append(identities.take(identities.number(2))[:_KEY_NAME])
+                identities.take(4)
+    ticket_keys = tuple(key for key in keys if len(key) == _KEY_NAME)
+    return ClientHello(name, alpn, versions or (legacy_version,), schemes, ciphers, ticket_keys)
 
 
 def _message(data: bytes) -> bytes | None:

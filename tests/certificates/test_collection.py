@@ -16,14 +16,15 @@ from twisted.logger import LogLevel, capturedLogs
 from revproxy.certificates.authority import RENEWED_BEFORE, open_authority
 from revproxy.certificates.choice import ChosenContext
 from revproxy.certificates.collection import LOOK_EVERY, Certificates
-from revproxy.certificates.contexts import PROFILES, TICKET_LIFE, build_context
+from revproxy.certificates.contexts import PROFILES, TICKET_LIFE, ClientAuthorities, bare_context, build_context
 from revproxy.certificates.pem import Certificate
 from revproxy.certificates.state import state_folder
+from revproxy.certificates.tickets import ticket_key_name
 from revproxy.config.model import Config, Listener, Site, TLSOptions
 from revproxy.errors import ConfigError
 from revproxy.wire.client_hello import ClientHello
 from tests.certificates.making import DAY, NOW, Pair, make, make_root, pem_of, write
-from tests.certificates.shaking import client_context, shake
+from tests.certificates.shaking import Shaken, client_context, shake
 
 MOMENT = NOW.timestamp()
 A1, A2 = make("a.example"), make("a.example", days=60)
@@ -230,17 +231,65 @@ def test_what_is_doubtful_at_start_is_served_and_said(watched: Watched) -> None:
 # Keys of tickets.
 
 
-def test_the_keys_of_tickets_are_new_twice_a_day(watched: Watched) -> None:
+@pytest.mark.parametrize("profile", ["intermediate", "modern"])
+def test_the_keys_of_tickets_are_new_twice_a_day(profile: str, tmp_path: Path) -> None:
+    watched = Watched(tmp_path, profile=profile)
+    certificates = watched.begin(a__pem=A1.pem)
+    version = SSL.TLS1_2_VERSION if profile == "intermediate" else SSL.TLS1_3_VERSION
+    context = client_context(version=version)
+    # All are kept: a client's connection that is freed without close_notify spoils its session.
+    kept = []
+
+    def connect(session: Any = None) -> Shaken:
+        kept.append(shake(certificates, "a.example", context, session))
+        return kept[-1]
+
+    first = connect()
+    watched.now += TICKET_LIFE - 60
+    watched.look()
+    assert connect(first.session).chosen.context is first.chosen.context
+    watched.now += 60
+    watched.look()
+    # The keys before the newest still open tickets, but seal none.
+    assert connect(first.session).resumed
+    second = connect()
+    assert second.chosen.context is not first.chosen.context
+    assert connect(second.session).resumed
+    # A change of something else in between takes nothing away.
+    watched.replace("b.pem", B1.pem)
+    watched.look()
+    assert connect(first.session).resumed
+    watched.now += TICKET_LIFE
+    watched.look()
+    assert not connect(first.session).resumed
+    assert connect(second.session).resumed
+
+
+def test_old_tickets_are_for_what_they_were_made_for(watched: Watched) -> None:
     certificates = watched.begin(a__pem=A1.pem)
     context = client_context()
     first = shake(certificates, "a.example", context)
-    assert shake(certificates, "a.example", context, first.session).resumed
-    watched.now += TICKET_LIFE - 60
+    watched.now += TICKET_LIFE
     watched.look()
-    again = shake(certificates, "a.example", context)
-    watched.now += 60
+    # Under another name of the same certificate's default: another site.
+    assert not shake(certificates, "b.example", context, first.session).resumed
+    watched.replace("a.pem", A2.pem)
     watched.look()
-    assert not shake(certificates, "a.example", context, again.session).resumed
+    again = shake(certificates, "a.example", context, first.session)
+    assert not again.resumed and again.served == A2.certificate
+
+
+def test_the_name_of_a_key_where_clients_must_show_certificates(tmp_path: Path) -> None:
+    authorities = ClientAuthorities(True, (A1.certificate,))
+    served = Certificate(A1.certificate, (), A1.key)
+    for profile in PROFILES.values():
+        context = build_context(served, profile, site=b"a", clients=authorities)
+        name = ticket_key_name(context)
+        assert len(name) == 16 and ticket_key_name(context) == name
+        assert ticket_key_name(build_context(served, profile, site=b"a", clients=authorities)) != name
+        # It opens nothing: the next client is asked as before.
+        assert context.get_verify_mode() & SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+    assert ticket_key_name(bare_context(PROFILES["modern"])) == b""
 
 
 # The internal authority.
