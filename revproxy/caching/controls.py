@@ -13,11 +13,10 @@ DECISIVE: Final = frozenset(
         b"upgrade",
     }
 )  # fmt: skip
-"""A request that has none of these is ``plain``: a fresh whole response answers it without a further question."""
+"""A request that has none of these is ``undemanding``: a fresh whole response answers it without a further question."""
 
 RELEVANT: Final = DECISIVE | {b"authorization", b"if-modified-since", b"if-none-match", b"range"}
-"""All that is read here. With one of these alone a request is plain, since they decide about other things: how the
-stored response is sent, what is validated, what is stored."""
+"""All that is read here. A request that has none of these is ``plain``: what is stored is sent to it as it is."""
 
 _HARMLESS_UPGRADES: Final = frozenset({b"h2c", b"h2", b"tls/1.0", b"tls/1.2", b"http/2.0"})
 """Protocols that would carry the same request: who offers them can as well be answered from the store."""
@@ -45,6 +44,7 @@ class RequestControls:
         "pragma",
         "ranged",
         "stale_if_error",
+        "undemanding",
         "upgrades",
     )
 
@@ -74,9 +74,12 @@ class RequestControls:
         self.upgrades = False
         """Whether it asks for a protocol of another kind, such as WebSocket."""
         names = fields.names()
-        self.plain = DECISIVE.isdisjoint(names)
-        """Whether none of ``DECISIVE`` is there."""
-        if not RELEVANT.isdisjoint(names):
+        self.plain = RELEVANT.isdisjoint(names)
+        """Whether none of ``RELEVANT`` is there."""
+        self.undemanding = self.plain or DECISIVE.isdisjoint(names)
+        """Whether none of ``DECISIVE`` is there. What else there may be decides how a stored response is sent, what is
+        validated, what is stored; not whether a fresh one is used."""
+        if not self.plain:
             self._read(fields)
 
     def _read(self, fields: Fields) -> None:

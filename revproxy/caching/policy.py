@@ -64,7 +64,7 @@ def on_request(
     ``selected`` are the stored responses that Vary selects for it, the one to use first (``vary.matching``);
     ``variants`` all that are stored under its key, in any order.
     """
-    if controls.plain and len(selected) == 1 and not options.bypasses and (method == b"GET" or method == b"HEAD"):
+    if controls.undemanding and len(selected) == 1 and not options.bypasses and (method == b"GET" or method == b"HEAD"):
         stored = selected[0]
         judgement = stored.head.memo
         if judgement is not None and judgement.options is options and judgement.since <= now < judgement.plain_until:

@@ -14,9 +14,12 @@ from revproxy.http.fields import NO_FIELDS, Fields
 from tests.caching.scenes import controls, fields
 
 
+_DERIVED = ("fields", "plain", "undemanding")
+
+
 def told(request: RequestControls) -> dict[str, Any]:
     nothing = RequestControls(NO_FIELDS)
-    values = {name: getattr(request, name) for name in RequestControls.__slots__ if name not in ("fields", "plain")}
+    values = {name: getattr(request, name) for name in RequestControls.__slots__ if name not in _DERIVED}
     return {name: value for name, value in values.items() if value != getattr(nothing, name)}
 
 
@@ -75,14 +78,17 @@ def told(request: RequestControls) -> dict[str, Any]:
 def test_requests(request_fields: str, expected: dict[str, Any]) -> None:
     found = controls(request_fields)
     assert told(found) == expected
-    # Plain is only what says nothing that could keep a fresh response from being used.
-    assert not found.plain or set(expected) <= {"authorized", "conditional", "ranged"}
+    # A request that says anything is never plain, and undemanding only if that can't keep a fresh response from use.
+    assert not (found.plain and expected)
+    assert not found.undemanding or set(expected) <= {"authorized", "conditional", "ranged"}
 
 
-def test_plain_requests_have_no_decisive_field() -> None:
+def test_plain_and_undemanding_requests() -> None:
     assert controls("Host: a | Cookie: x=y").plain
+    assert controls("Host: a | Cookie: x=y").undemanding
     for name in RELEVANT:
-        assert controls(f"Host: a | {name.decode()}: x").plain is (name not in DECISIVE)
+        assert not controls(f"Host: a | {name.decode()}: x").plain
+        assert controls(f"Host: a | {name.decode()}: x").undemanding is (name not in DECISIVE)
 
 
 @given(st.binary(max_size=50))
