@@ -13,7 +13,6 @@ from revproxy.caching.directives import UNBOUNDED
 from revproxy.http.fields import NO_FIELDS, Fields
 from tests.caching.scenes import controls, fields
 
-
 _DERIVED = ("fields", "plain", "undemanding")
 
 
