@@ -158,7 +158,7 @@ class Choice:
         return ChosenContext(context, name, site.clients)
 
     def _keep_retired(self, old: Choice) -> None:
-        """RFC 5077 §5.5: the keys before the newest go on to open tickets, until they retire in turn."""
+        """The keys before the newest go on to open tickets, until the newest retire in turn."""
         for key in list(old._served)[:MOST_RETIRED]:
             context = old._contexts[key]
             name = ticket_key_name(context)
@@ -205,7 +205,7 @@ def takes(hello: ClientHello, certificate: Certificate) -> bool:
     """Whether the client can check the certificate's signature in the handshake (RFC 8446 §4.2.3, RFC 5246 §7.4.1.4.1).
 
     In TLS 1.2 an ECDSA scheme names only its hash, so any of them stands for every curve; and the cipher suite names
-    the kind of key, Ed25519 counting as ECDSA (RFC 8422 §5.1.1).
+    the kind of key, Ed25519 counting as ECDSA (RFC 8422 §5.3).
     """
     offered = hello.signature_algorithms
     if _TLS_1_3 in hello.versions:

@@ -222,8 +222,11 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
-    """The names of a certificate in their normal form; its common name counts if it lists no other (RFC 9525 §6.2 has
-    done away with that, but operators look for the file by it)."""
+    """The names of a certificate in their normal form.
+
+    The common name counts if no other is listed. Clients don't look at it any more (RFC 9525), but that is better
+    heard from them than from a certificate that nobody is served.
+    """
     found: dict[str, None] = {}
     try:
         listed = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
