@@ -95,7 +95,7 @@ def on_response(
             return Refuse(Reason.NEVER_USABLE, _outdates(method, status))
     forbidden = _forbidden(status, directives, controls)
     if forbidden is not None and not (options.force and forbidden in _FORCED):
-        return Refuse(forbidden, _outdates(method, status))
+        return Refuse(forbidden, forbidden not in _FOR_ONE_USER and _outdates(method, status))
     seconds, source = lifetime(status, fields, directives, options, response_time)
     if method == b"POST" and not _is_post_stored(status, fields, directives, url, response_time):
         return Refuse(Reason.POST, False)
@@ -183,6 +183,8 @@ def _refused(method: bytes, controls: RequestControls, status: int, options: Cac
 
 
 _FORCED: Final = frozenset({Reason.NO_STORE, Reason.PRIVATE})
+_FOR_ONE_USER: Final = frozenset({Reason.AUTHORIZATION, Reason.PRIVATE})
+"""What one user is answered tells nothing of what is stored for all."""
 
 
 def _forbidden(status: int, directives: ResponseDirectives, controls: RequestControls) -> Reason | None:

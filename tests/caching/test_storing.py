@@ -397,6 +397,10 @@ def test_what_shows_that_the_stored_response_is_out_of_date(status: int, method:
     decision = answer("Cache-Control: no-store", status, method=method)
     assert isinstance(decision, Refuse)
     assert decision.outdated is outdated
+    for response, request in (("Cache-Control: private", ""), ("", "Authorization: x")):
+        one_users = answer(response, status, method=method, request=request)
+        assert isinstance(one_users, Refuse)
+        assert not one_users.outdated
 
 
 @pytest.mark.parametrize(
