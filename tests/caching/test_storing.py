@@ -293,6 +293,8 @@ def test_methods(method: bytes, response: str, status: int, reason: Reason) -> N
         (f"{FRESH} | Content-Length: 11", 200, "", {"largest": 10}, R.TOO_LARGE),
         (f"{FRESH} | Content-Length: 10", 200, "", {"largest": 10}, R.STORED),
         (FRESH, 200, "", {"largest": 10}, R.STORED),
+        (f"{FRESH} | Content-Length: 1", 200, "", {"largest": 0}, R.TOO_LARGE),
+        (f"{FRESH} | Content-Length: 0", 200, "", {"largest": 0}, R.STORED),
         (f"{FRESH} | Content-Range: bytes 0-10/99", 206, "Range: bytes=0-10", {"largest": 10}, R.TOO_LARGE),
         (f"{FRESH} | Content-Range: bytes 0-9/99", 206, "Range: bytes=0-9", {"largest": 10}, R.STORED_PARTIAL),
         # Other options.
