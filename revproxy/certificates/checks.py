@@ -36,12 +36,13 @@ def check_certificates(config: Config, wall: Callable[[], float] = time.time) ->
         for finding in read_clients(site.tls)[1]:
             key = "client_ca" if finding.file == site.tls.client_ca else "client_crl"
             yield _mistake(finding, ("sites", number, "tls", key))
-    if not files.certificates and not config.tls.internal and all(finding.warning for finding in files.findings):
+    issues = config.tls.internal or config.tls.acme is not None
+    if not files.certificates and not issues and all(finding.warning for finding in files.findings):
         text = "there is no certificate at all: nobody could connect to the listeners that speak TLS"
         yield Mistake(path=("tls", "certificates"), text=text)
         return
     # Where files are wrong, that is what has to be said; who issues by other means has names for all.
-    if not config.tls.internal and all(finding.warning for finding in files.findings):
+    if not issues and all(finding.warning for finding in files.findings):
         yield from _check_hosts(config, files.certificates)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from revproxy.config.acme_tables import AcmeOptions
 from revproxy.config.cache_tables import Cache, RouteCache, RouteCacheKey, switched_cache
 from revproxy.config.hosts import tidy_patterns
 from revproxy.config.setting import GIB, KIB, MIB, YEAR, Network, as_tuple, required, setting
@@ -378,6 +379,7 @@ class TLSOptions:
         " state folder).",
         unit="path",
     )
+    acme: AcmeOptions | None = setting(None, "Certificates from an ACME server.")
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import attrs
 
+from revproxy.config.checks.acme import check_acme
 from revproxy.config.checks.cache import check_cache
 from revproxy.config.checks.listeners import check_listeners
 from revproxy.config.checks.logs import check_logs
@@ -43,6 +44,7 @@ def settle(config: Config, folder: FilePath | None, also: Iterable[Check] = ()) 
         *check_upstreams(clean),
         *check_logs(clean),
         *check_tls(clean),
+        *check_acme(clean),
         *check_cache(clean),
     ]
     kept = independent(checks, {mistake.path for mistake in mistakes})
@@ -63,8 +65,12 @@ def _absolute(config: Config, folder: FilePath) -> Config:
 
 
 def _tls(options: TLSOptions, folder: FilePath) -> TLSOptions:
+    acme = options.acme
+    if acme is not None and acme.ca:
+        acme = attrs.evolve(acme, ca=_seen_from(folder, acme.ca))
     return attrs.evolve(
         options,
+        acme=acme,
         certificates=tuple(_seen_from(folder, path) for path in options.certificates),
         state=_seen_from(folder, options.state) if options.state else options.state,
     )

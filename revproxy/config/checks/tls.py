@@ -18,7 +18,7 @@ def check_tls(config: Config) -> Iterator[Mistake]:
     listens = [listener.tls for listener in config.listeners]
     secured = any(listens)
     options = config.tls
-    if secured and not options.certificates and not options.internal:
+    if secured and not options.certificates and not options.internal and options.acme is None:
         yield Mistake(
             path=("listeners", listens.index(True), "tls"),
             text='there are no certificates: name files or folders in tls.certificates, or write "tls.internal = true"',
