@@ -37,6 +37,7 @@ class StreamingRequest:
         "_channel",
         "_chunking",
         "_held",
+        "added_lines",
         "authority",
         "body_limit",
         "can_upgrade",
@@ -76,6 +77,7 @@ class StreamingRequest:
         self.path = head.path
         self.authority = facts.authority
         self.can_upgrade = True
+        self.added_lines = b""
         self.matched_path = b""
         frontend = channel.frontend
         self.body_limit = frontend.limits.body_size
@@ -180,7 +182,7 @@ class StreamingRequest:
         persistent = (
             not self.closing and self.facts.persistent and self.is_body_complete and channel.may_persist()
         )
-        if head.framing is framing and persistent and self.version >= 11:
+        if head.framing is framing and persistent and self.version >= 11 and not self.added_lines:
             self._held = head.rendered
             return
         if kind == "length":
@@ -199,10 +201,11 @@ class StreamingRequest:
             ending += b"Connection: close\r\n"
         elif self.version < 11:
             ending += b"Connection: keep-alive\r\n"
+        ending += self.added_lines
         if not head.has_date:
             ending += channel.frontend.dates.line()
         self._held = b"%b%b%b\r\n" % (status_line(head.status, head.reason), head.block, ending)
-        if kind == "length" and persistent and head.has_date and self.version >= 11:
+        if kind == "length" and persistent and head.has_date and self.version >= 11 and not self.added_lines:
             head.framing = framing
             head.rendered = self._held
 

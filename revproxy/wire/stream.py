@@ -224,6 +224,9 @@ class SocketStream:
     def doRead(self) -> None:
         """The socket is readable."""
         size = self._read_size
+        if self._budget.held > self._budget.limit >> 1:
+            # Room is short: whoever is slow shall hold little of it.
+            size = SMALLEST_READ
         try:
             data = self._socket.recv(size)
         except BlockingIOError:
