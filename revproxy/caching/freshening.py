@@ -8,6 +8,7 @@ from typing import Final
 from revproxy.caching.controls import RequestControls
 from revproxy.caching.decisions import Freshen, PassOn, Refetch, Replace, Revalidate, ValidationDecision
 from revproxy.caching.directives import response_directives
+from revproxy.caching.freshness import VALIDATED
 from revproxy.caching.groups import labels_of
 from revproxy.caching.options import CacheOptions
 from revproxy.caching.reasons import Reason
@@ -61,6 +62,7 @@ def on_validation(
 
 def identified(new: Fields, stored: Sequence[StoredResponse], now: float) -> list[StoredResponse]:
     """Those stored responses, of which the most recent comes first, that a 304 is about (RFC 9111 §4.3.4)."""
+    stored = [one for one in stored if one.head.status in VALIDATED]
     tag = entity_tag(new)
     if tag is not None and not is_weak(tag):
         return [one for one in stored if strong_match(tag, entity_tag(one.head.fields) or b"W/")]
@@ -70,7 +72,7 @@ def identified(new: Fields, stored: Sequence[StoredResponse], now: float) -> lis
     if modified is not None:
         return [one for one in stored if last_modified(one.head.fields, now) == modified][:1]
     if len(stored) == 1 and not _has_validator(stored[0].head.fields, now):
-        return list(stored)
+        return stored
     return []
 
 

@@ -20,6 +20,9 @@ from revproxy.http.validators import entity_tag
 
 HEURISTICALLY_CACHEABLE: Final = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
 """Statuses that may be stored without explicit freshness (RFC 9110 §15.1)."""
+VALIDATED: Final = frozenset({200, 203, 206})
+"""Statuses that a 304 can be about: it stands for a 200 (RFC 9110 §15.4.5). A redirect or an error with Last-Modified
+is fetched again instead: what is there now may be older than the error's page, and a 304 would keep the error alive."""
 NEVER: Final = float("-inf")
 
 
@@ -181,13 +184,16 @@ class Judgement:
         self.plain_until = self.fresh_until if whole and self.must_validate is None else NEVER
         """Until when it answers a request that wants nothing in particular."""
 
-        self.etag = entity_tag(fields) or b""
-        """Empty where there is none."""
+        self.etag = b""
+        """Empty where there is none that could be validated."""
+        self.last_modified = b""
+        """The field as it came; empty where it is no date, or could not be validated."""
+        if head.status in VALIDATED:
+            self.etag = entity_tag(fields) or b""
+            modified = fields.get(b"last-modified")
+            if modified is not None and parse_date(modified, head.response_time) is not None:
+                self.last_modified = modified
         self.strong = self.etag[:1] == b'"'
-        self.last_modified = fields.get(b"last-modified") or b""
-        """The field as it came; empty where it is no date."""
-        if parse_date(self.last_modified, head.response_time) is None:
-            self.last_modified = b""
 
     def age(self, now: float) -> float:
         """The current_age of RFC 9111 §4.2.3, seconds. A clock that was set back makes nothing younger."""

@@ -45,7 +45,9 @@ __all__ = [
 FAILURES: Final = frozenset({500, 502, 503, 504})
 """Statuses for which a stale response may be used (RFC 5861 §4)."""
 MOST_NOMINATED: Final = 16
-"""Entity tags that one validation carries: many variants must not make a head that the server refuses."""
+LARGEST_NOMINATION: Final = 2048
+"""Entity tags that one validation carries, and their octets: many variants must not make a head that the server
+refuses. The first is always sent."""
 
 _PRECONDITIONS: Final = frozenset({b"if-none-match", b"if-modified-since"})
 _ALL_CONDITIONS: Final = _PRECONDITIONS | {b"if-match", b"if-unmodified-since", b"if-range", b"range"}
@@ -175,16 +177,16 @@ def _on_nothing_selected(
 ) -> Forward | Revalidate:
     if not variants:
         return _forward(method, controls, Reason.MISS, options)
-    nominated: list[StoredResponse] = []
+    nominated: tuple[StoredResponse, ...] = ()
     if method == b"GET" and not controls.ranged:
-        nominated = _nominable(variants, controls.fields, options)[:MOST_NOMINATED]
+        nominated = _bounded(_nominable(variants, controls.fields, options), options)
     if not nominated:
         return _forward(method, controls, Reason.VARY_MISS, options)
     add = ((b"If-None-Match", _tags(nominated, options)),)
     may_lead = _may_lead(method, controls)
     may_join = _may_join(controls, options)
     may_store = not controls.no_store
-    return Revalidate(None, tuple(nominated), add, _PRECONDITIONS, Reason.VARY_MISS, may_store, may_join, may_lead)
+    return Revalidate(None, nominated, add, _PRECONDITIONS, Reason.VARY_MISS, may_store, may_join, may_lead)
 
 
 def _revalidate(
@@ -226,7 +228,7 @@ def _conditions(
     if judgement.etag:
         others = [stored for stored in selected if stored.head.status != 206 and judged(stored.head, options).etag]
         others += _nominable(variants, controls.fields, options)
-        nominated = _distinct([chosen, *others])[:MOST_NOMINATED]
+        nominated = _bounded([chosen, *others], options)
         add: Pairs = ((b"If-None-Match", _tags(nominated, options)),)
         # Old servers look at the date alone; it is right only where one response is meant, and as a whole.
         if len(nominated) == 1 and judgement.last_modified and not controls.ranged:
@@ -267,8 +269,18 @@ def _is_decodable(fields: Fields, request: Fields) -> bool:
     return accepted.issuperset(codings)
 
 
-def _distinct(stored: Sequence[StoredResponse]) -> tuple[StoredResponse, ...]:
-    return tuple({id(one): one for one in stored}.values())
+def _bounded(stored: Sequence[StoredResponse], options: CacheOptions) -> tuple[StoredResponse, ...]:
+    """Each once, up to as many as may be nominated."""
+    found: dict[int, StoredResponse] = {}
+    octets = 0
+    for one in stored:
+        if id(one) in found:
+            continue
+        octets += len(judged(one.head, options).etag)
+        if found and (octets > LARGEST_NOMINATION or len(found) == MOST_NOMINATED):
+            break
+        found[id(one)] = one
+    return tuple(found.values())
 
 
 def _tags(nominated: Sequence[StoredResponse], options: CacheOptions) -> bytes:

@@ -264,6 +264,13 @@ def test_a_304_for_the_client_is_passed_on(old: str, request_fields: str, answer
         assert isinstance(decision, PassOn)
 
 
+def test_a_304_says_nothing_of_a_stored_error() -> None:
+    """RFC 9110 §15.4.5: it stands for a 200."""
+    for old, new in (("", ""), ("Last-Modified: @-9", "Last-Modified: @-9"), ('ETag: "a"', 'ETag: "a"')):
+        decision = validate(new, [stored(f"{STALE} | {old}", 404)], request="If-Modified-Since: @-9")
+        assert decision == PassOn(R.CLIENTS_VALIDATOR)
+
+
 @pytest.mark.parametrize("status", [200, 206, 301, 404, 410, 416, 500, 503])
 def test_any_other_answer_replaces(status: int) -> None:
     """RFC 9111 §4.3.3."""

@@ -331,6 +331,25 @@ def test_the_conditions_that_are_sent(response: str, request_fields: str, expect
             assert there == fields(request_fields).all(name.lower().encode())
 
 
+@pytest.mark.parametrize(
+    ("status", "validated"),
+    [(200, True), (203, True), (204, False), (300, False), (301, False), (404, False), (410, False), (501, False)],
+)
+def test_only_what_a_304_stands_for_is_validated(status: int, validated: bool) -> None:
+    """RFC 9110 §15.4.5: it stands for a 200. A 404 would be kept alive by a file that is older than its page."""
+    decision = ask("", [stored(f"{TAGGED} | Last-Modified: @-5", status)], after=1000)
+    assert bool(added(decision)) is validated
+
+
+def test_large_entity_tags_of_others_are_left_out() -> None:
+    variants = [
+        stored(f'{LONG} | Vary: A | ETag: "{str(number) * 1000}"', request=f"A: {number}") for number in range(5)
+    ]
+    assert added(ask("A: 3", variants, after=100))[b"If-None-Match"].count(b",") == 1
+    large = stored(f'{LONG} | ETag: "{"x" * 9000}"')
+    assert len(added(ask("", [large], after=100))[b"If-None-Match"]) == 9002
+
+
 def test_range_stays_in_a_validation() -> None:
     decision = ask('Range: bytes=0-1 | If-Range: "a"', [stored(TAGGED)], after=100)
     assert isinstance(decision, Revalidate)

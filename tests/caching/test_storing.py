@@ -128,6 +128,10 @@ ROWS: list[tuple[str, int, str, Reason]] = [
     ('Cache-Control: max-age=0 | ETag: "a"', 200, "", R.STORED_TO_VALIDATE),
     ("Cache-Control: max-age=0 | Last-Modified: @-5", 200, "", R.STORED_TO_VALIDATE),
     ('ETag: "a"', 302, "", R.STATUS_NOT_CACHEABLE),
+    ('ETag: "a"', 203, "", R.STORED_TO_VALIDATE),
+    # ... but only where a 304 could come (RFC 9110 §15.4.5).
+    ('ETag: "a"', 404, "", R.NEVER_USABLE),
+    ('Cache-Control: no-cache | ETag: "a"', 301, "", R.NEVER_USABLE),
     # Set-Cookie (§7.3).
     ("Cache-Control: max-age=60 | Set-Cookie: a=b", 200, "", R.STORED),
     ("Expires: @60 | Set-Cookie: a=b", 200, "", R.STORED),
