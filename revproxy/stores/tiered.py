@@ -107,6 +107,7 @@ class TieredStore:
         self._pages = far.pages
         self._seen = -1
         self._applied = 0
+        self.is_stopped = False
         self._reactor = reactor
         self._ticking: IDelayedCall = reactor.callLater(TICK, self._tick)
 
@@ -203,6 +204,7 @@ class TieredStore:
         return self.memory.usage() if self.far.is_failing else self.far.usage()
 
     def stop(self) -> None:
+        self.is_stopped = True
         if self._ticking.active():
             self._ticking.cancel()
         self.memory.stop()
@@ -256,7 +258,8 @@ class TieredFilling:
         octets = self._far.octets
         stored = self._far.commit(head)
         if stored is None:
-            if octets is None or not store.far.is_failing or memory.recent.forbid(head, self._began):
+            alone = octets is not None and store.far.is_failing and not store.is_stopped
+            if octets is None or not alone or memory.recent.forbid(head, self._began):
                 return None
             stored = StoredResponse(head, Content(octets, len(octets)), MemoryMark())
         if stored.content.octets is None or stored.content.size > memory.largest:
