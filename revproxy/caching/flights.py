@@ -1,25 +1,48 @@
-"""Who fetches, and who may wait for whom (RFC 9111 §4: a cache may collapse requests)."""
+"""Who fetches, and who may wait for whom (RFC 9111 §4: a cache may collapse requests).
+
+What turned out not to be for sharing is remembered for a while, by key: then nobody waits for it, and requests that
+want nothing in particular go past the cache, which costs them next to nothing. One in ``SAMPLED`` is looked at all the
+same, so that an answer for one visitor alone does not keep the cache from what all others get under the same key.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from typing import Any, Final
 
 UNSHAREABLE_FOR: Final = 10.0
 """Seconds for which nobody waits for a key whose answer turned out not to be shareable."""
 MOST_REMEMBERED: Final = 10_000
+SAMPLED: Final = 16
+
+
+class _Refusal:
+    """What is remembered of a key."""
+
+    __slots__ = ("count", "member", "until")
+
+    def __init__(self, until: float, member: bytes) -> None:
+        self.until = until
+        self.member = member
+        self.count = 0
 
 
 class Flights:
-    """The fetches that others may join, by key; and the keys for which that made no sense lately.
+    """The fetches that others may join, by key; the keys for which that made no sense lately; and what changed while
+    fetches were on their way, so that no answer from before the change is taken for one from after it.
 
     Times are seconds of any clock that does not go back.
     """
 
-    __slots__ = ("_by_key", "_unshareable")
+    __slots__ = ("_by_key", "_changed", "_forgotten", "_unshareable", "changes")
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, Any] = {}
-        self._unshareable: dict[bytes, float] = {}
+        self._refused: dict[bytes, _Refusal] = {}
+        self._changed: dict[Hashable, int] = {}
+        self._forgotten = 0
+        self.changes = 0
+        """How many changes there were. A fetch notes it when it begins."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -32,21 +55,32 @@ class Flights:
         """Lets others join this fetch, unless there is another one, or the key's answers are not for sharing."""
         if key in self._by_key:
             return False
-        until = self._unshareable.get(key)
-        if until is not None:
-            if now < until:
+        refusal = self._refused.get(key)
+        if refusal is not None:
+            if now < refusal.until:
                 return False
-            del self._unshareable[key]
+            del self._refused[key]
         self._by_key[key] = fetch
         return True
 
-    def refuse(self, key: bytes, fetch: object, now: float) -> None:
-        """What the leading fetch of a key got can't be shared: for a while, everybody fetches for himself."""
+    def refuse(self, key: bytes, fetch: object, now: float, member: bytes = b"") -> None:
+        """What the leading fetch of a key got can't be shared: for a while, everybody fetches for himself.
+
+        ``member`` is what Cache-Status says of it, where that holds for whoever asks next; empty where it may not.
+        """
         if self._by_key.get(key) is fetch:
-            if len(self._unshareable) >= MOST_REMEMBERED:
-                self._unshareable.clear()
-            self._unshareable[key] = now + UNSHAREABLE_FOR
+            if len(self._refused) >= MOST_REMEMBERED:
+                self._refused.clear()
+            self._refused[key] = _Refusal(now + UNSHAREABLE_FOR, member)
             del self._by_key[key]
+
+    def passes(self, key: bytes, now: float) -> bytes:
+        """What Cache-Status says of a request that need not be looked at; empty where it is."""
+        refusal = self._refused.get(key)
+        if refusal is None or now >= refusal.until:
+            return b""
+        refusal.count += 1
+        return refusal.member if refusal.count % SAMPLED else b""
 
     def leave(self, key: bytes, fetch: object) -> None:
         """Nobody joins this fetch any more."""
@@ -54,7 +88,23 @@ class Flights:
             del self._by_key[key]
 
     def outdate(self, key: bytes) -> None:
-        """Something changed what a key stands for: whatever is being fetched may be from before."""
-        fetch = self._by_key.pop(key, None)
-        if fetch is not None:
-            fetch.outdated = True
+        """What a key stands for has changed: nobody joins a fetch that began before, and its answer may be old."""
+        self._by_key.pop(key, None)
+        self.note(key)
+
+    def note(self, subject: Hashable) -> None:
+        """Something changed: a key, a URL, or an origin's group."""
+        self.changes += 1
+        if len(self._changed) >= MOST_REMEMBERED:
+            # Whatever began before now can't be asked about any more, so all of it may be old.
+            self._changed.clear()
+            self._forgotten = self.changes
+        self._changed[subject] = self.changes
+
+    def changed_since(self, began: int, subjects: Iterable[Hashable]) -> bool:
+        """Whether one of these changed after ``changes`` was ``began``."""
+        if began == self.changes:
+            return False
+        if began < self._forgotten:
+            return True
+        return any(self._changed.get(subject, 0) > began for subject in subjects)

@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
@@ -26,16 +24,18 @@ from revproxy.caching.groups import invalidated_groups, origin_of
 from revproxy.caching.key import KeyOptions, PrimaryKeys, is_canonical, rewriting_field, target_of
 from revproxy.caching.options import DEFAULT_OPTIONS, CacheOptions
 from revproxy.caching.partial import combined
-from revproxy.caching.policy import invalidated, on_request, revalidation, validation_fields
+from revproxy.caching.policy import invalidated, on_failure, on_request, revalidation, validation_fields
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.caching.vary import matching, selects, surplus
 from revproxy.errors import CacheOnly, ProxyError
 from revproxy.http.fields import Fields
 from revproxy.http.forward import Network, OutgoingHead
+from revproxy.http.validators import same_strong_validator
 from revproxy.interfaces import Filling, IResponder, IStore, Request, Selection
-from revproxy.resources.fetch import Fetch
+from revproxy.resources.fetch import BackgroundFetch, Fetch
 from revproxy.resources.forwarded import ForwardedRequest, UnattendedRequest
+from revproxy.resources.lookup import Lookup
 from revproxy.resources.passage import Passage
 from revproxy.resources.readers import Waiter
 from revproxy.resources.serving import Serving
@@ -106,8 +106,6 @@ class CachingResource(Resource):
         self.flights = Flights()
         self.collapse_timeout = collapse_timeout
         self.wall = wall
-        self.too_large = Reason.TOO_LARGE
-        self.odd_host = Reason.ODD_HOST
         self._background = background
         self._validating: set[bytes] = set()
         self._trusted = trusted_proxies
@@ -125,14 +123,14 @@ class CachingResource(Resource):
             return
         controls: RequestControls = view.controls  # type: ignore[attr-defined]
         if controls.upgrades and request.can_upgrade and facts.upgrades:
-            self._inner.respond(request)
+            self._pass(request, controls, Reason.UPGRADE)
             return
         key = self._key(request)
         found = self.store.find(key)
         if type(found) is tuple:
             self._decide(request, controls, key, found, request.transaction.started)
         else:
-            _Lookup(self, request, controls, key).wait(found)
+            Lookup(self, request, controls, key).wait(found)
 
     def _key(self, request: Request) -> bytes:
         return self.keys.of(
@@ -145,9 +143,9 @@ class CachingResource(Resource):
             trusted=request.client.trusted,
         )
 
-    def found(self, request: Request, controls: RequestControls, key: bytes, found: Found) -> None:
+    def found(self, request: Request, controls: RequestControls, key: bytes, found: Found, *, alone: bool) -> None:
         """The store answered, after a while."""
-        self._decide(request, controls, key, found, self.wall())
+        self._decide(request, controls, key, found, self.wall(), alone=alone)
 
     def _decide(
         self,
@@ -169,9 +167,15 @@ class CachingResource(Resource):
                 selected = tuple(matching(found, request.fields, now))
         decision = on_request(request.method, controls, selected, found, self.options, now)
         if type(decision) is Serve:
+            try:
+                self.serving.serve(request, controls, decision, now)
+            except OSError as mistake:
+                self._lost(decision.stored, mistake)
+                rest = tuple(one for one in found if one is not decision.stored)
+                self._decide(request, controls, key, rest, now, alone=alone)
+                return
             if decision.revalidate:
                 self._validate_behind(request, decision.stored, key)
-            self.serving.serve(request, controls, decision, now)
         elif isinstance(decision, GatewayTimeout):
             request.transaction.cache_status = self.status.forward("request", detail=decision.reason.detail)
             request.fail(CacheOnly("the client wants a stored response, and none can be used"))
@@ -187,44 +191,72 @@ class CachingResource(Resource):
         selected: Found,
         alone: bool,
     ) -> None:
-        if not decision.may_store:
-            Passage(self, request, controls, decision, selected).begin()
-            return
         if decision.may_join and not alone:
             flight: Fetch | None = self.flights.get(key)
-            if flight is not None and flight.may_be_joined(request):
-                flight.join(request, controls)
+            if flight is not None and flight.may_be_joined(controls):
+                flight.join(request, controls, decision.reason)
                 return
-        fetch = Fetch(self, request, controls, key, decision, selected)
+        if not decision.may_store:
+            Passage(self, request, controls, decision, selected, alone=alone).begin()
+            return
+        fetch = Fetch(self, request, controls, key, decision, selected, alone=alone)
         if decision.may_lead and not alone:
             self.flights.lead(key, fetch, self.sweep.now())
         fetch.begin()
 
+    def _lost(self, stored: StoredResponse, mistake: OSError) -> None:
+        url = stored.head.url.decode("latin-1")
+        _log.warn("the store lost the content of {url}: {mistake}", url=url, mistake=mistake)
+        self.store.remove(stored)
+
     def _pass(self, request: Request, controls: RequestControls, reason: Reason) -> None:
         Passage(self, request, controls, Forward(reason, False, False, False), ()).begin()
 
-    def go_alone(self, request: Request, controls: RequestControls) -> None:
+    def go_alone(self, waiter: Waiter) -> None:
         """A request that waited for another one's answer in vain is decided about again, and waits for nobody."""
+        self._again(waiter, alone=True)
+
+    def begin_again(self, waiter: Waiter) -> None:
+        """The same, but it may wait for another one like it: what it waited for went wrong for a reason that it does
+        not share."""
+        self._again(waiter, alone=False)
+
+    def _again(self, waiter: Waiter, *, alone: bool) -> None:
+        request, controls = waiter.request, waiter.controls
         request.source = None
         key = self._key(request)
         found = self.store.find(key)
         if type(found) is tuple:
-            self._decide(request, controls, key, found, self.wall(), alone=True)
+            self._decide(request, controls, key, found, self.wall(), alone=alone)
         else:
-            _Lookup(self, request, controls, key).wait(found)
+            Lookup(self, request, controls, key, alone=alone).wait(found)
 
-    def refetch(self, original: Request, controls: RequestControls, key: bytes, waiters: dict[Waiter, None]) -> None:
-        """Nothing that is stored is valid: the client's request is sent as it came."""
-        decision = Forward(Reason.UNKNOWN_VALIDATOR, not controls.no_store, False, True)
-        fetch = Fetch(self, original, controls, key, decision, ())
-        if self.flights.lead(key, fetch, self.sweep.now()):
-            fetch.waiters.update(waiters)
-            for waiter in waiters:
-                waiter.fetch = fetch
-            waiters.clear()
-        for waiter in list(waiters):
-            self.go_alone(waiter.request, waiter.controls)
-        fetch.begin()
+    def usable(self, request: Request, controls: RequestControls, stored: StoredResponse, now: float) -> Serve | None:
+        """Whether what another request brought is an answer to this one: only if it would be one from the store."""
+        if not selects(stored.head, request.fields):
+            return None
+        decision = on_request(request.method, controls, (stored,), (stored,), self.options, now)
+        return decision if isinstance(decision, Serve) and not decision.stale else None
+
+    def on_failure(
+        self, request: Request, controls: RequestControls, stored: StoredResponse, status: int, now: float
+    ) -> Serve | None:
+        """Whether a stale response stands in for this request too, since the server failed for another one."""
+        if not selects(stored.head, request.fields):
+            return None
+        decision = on_failure(stored, controls, status, self.options, now)
+        return decision if isinstance(decision, Serve) else None
+
+    def give(self, waiter: Waiter, decision: Serve, member: bytes, now: float) -> None:
+        """Answers one who waited from the store."""
+        request, stored = waiter.request, decision.stored
+        request.transaction.cache_status = member
+        request.source = None
+        try:
+            self.serving.answer(request, waiter.controls, stored.head, stored.content, decision.age, member, now)
+        except OSError as mistake:
+            self._lost(stored, mistake)
+            self.go_alone(waiter)
 
     def send(self, request: ForwardedRequest) -> None:
         """Asks who answers what the store can't."""
@@ -232,6 +264,9 @@ class CachingResource(Resource):
             self._inner.respond(request)
         except ProxyError as error:
             request.fail(error)
+        except Exception as mistake:  # noqa: BLE001  # somebody's resource is broken: others may wait for this answer
+            _log.failure("{id}: a resource failed", id=request.request_id.decode("ascii", "replace"))
+            request.fail(ProxyError(f"a resource failed: {mistake!r}"))
 
     def _validate_behind(self, request: Request, stored: StoredResponse, key: bytes) -> None:
         """RFC 5861 §3: the client got what is stale; what is next is asked for without anybody waiting."""
@@ -241,7 +276,7 @@ class CachingResource(Resource):
         base = validation_fields(request.fields, asked._replace(add=()))
         self._validating.add(key)
         unattended = UnattendedRequest(request, base, lambda: self._validating.discard(key))
-        fetch = Fetch(self, unattended, RequestControls(base), key, asked, (stored,))
+        fetch = BackgroundFetch(self, unattended, RequestControls(base), key, asked, (stored,))
         self.flights.lead(key, fetch, self.sweep.now())
         fetch.begin()
 
@@ -266,23 +301,43 @@ class CachingResource(Resource):
             request.public_scheme, request.authority, request.target, public_authority=request.public_authority
         )
 
-    def keep(self, filling: Filling, head: StoredHead, selected: Found) -> None:
-        """Commits what was fetched; parts are added to parts of the same representation that are there."""
-        if head.status == 206:
-            for stored in selected:
-                if stored.head.status == 206 and stored.head.selecting == head.selecting:
-                    if self._combined(filling, head, stored):
-                        return
-                    break
-            if any(stored.head.status != 206 and stored.head.selecting == head.selecting for stored in selected):
-                return
+    def has_changed(self, head: StoredHead, began: int) -> bool:
+        """Whether something unsafe happened to a resource since ``flights.changes`` was ``began``: what came then may
+        be from before."""
+        if began == self.flights.changes:
+            return False
+        origin = origin_of(head.url)
+        return self.flights.changed_since(began, (head.key, head.url, *[(origin, group) for group in head.groups]))
+
+    def keep(self, filling: Filling, head: StoredHead, selected: Found, *, came: StoredHead | None = None) -> None:
+        """Commits what was fetched; parts are added to parts of the same representation that are there.
+
+        ``selected`` is what the request selected when it was sent. ``came`` is the head that came where the answer
+        broke off, and ``head`` is what is made of it.
+        """
         found = self.store.find(head.key)
-        if type(found) is tuple:
-            for stored in surplus([one for one in found if one.head.selecting != head.selecting]):
-                self.store.remove(stored)
-        if head.status != 206:
+        there: Found = found if type(found) is tuple else selected
+        if head.status == 206:
+            for stored in there:
+                if stored.head.selecting != head.selecting:
+                    continue
+                if stored.head.status != 206:
+                    if came is not None or not self._gives_way(stored, head, selected):
+                        return
+                elif self._combined(filling, came or head, stored):
+                    return
+        else:
             head.total = filling.size
+        for stored in surplus([one for one in there if one.head.selecting != head.selecting]):
+            self.store.remove(stored)
         filling.commit(head)
+
+    @staticmethod
+    def _gives_way(whole: StoredResponse, part: StoredHead, selected: Found) -> bool:
+        """Whether a part takes the place of a whole response: only where the policy knew of it, and where they are not
+        of the same representation."""
+        known = any(one.mark == whole.mark for one in selected)
+        return known and not same_strong_validator(whole.head.fields, part.fields, part.response_time)
 
     def _combined(self, filling: Filling, head: StoredHead, stored: StoredResponse) -> bool:
         """Puts a part to one that is stored (RFC 9111 §3.4); false where they don't fit."""
@@ -303,18 +358,18 @@ class CachingResource(Resource):
         except OSError:
             whole.discard()
             return False
-        whole.commit(made.head)
+        done = whole.commit(made.head) is not None
         whole.discard()
-        return True
+        return done
 
-    def renew(self, decision: Freshen) -> None:
-        """Gives stored responses their new heads."""
-        for stored, head in decision.updates:
-            self.store.freshen(stored, head)
+    def renew(self, decision: Freshen) -> dict[int, StoredResponse]:
+        """Gives stored responses their new heads; what is stored now, by the ``id`` of what was."""
+        renewed = {id(stored): self.store.freshen(stored, head) for stored, head in decision.updates}
         for stored in decision.drop:
             self.store.remove(stored)
         for stored in decision.invalidate:
             self.store.freshen(stored, stored.head.as_invalidated())
+        return renewed
 
     def invalidate(self, request: ForwardedRequest, head: OutgoingHead) -> None:
         """RFC 9111 §4.4, RFC 9875 §3: what an unsafe request that succeeded made doubtful."""
@@ -327,10 +382,14 @@ class CachingResource(Resource):
                     self.flights.outdate(key)
                     self.store.invalidate(key)
                 if self.keys.several_per_url or request.client.trusted:
+                    self.flights.note(url)
                     self.store.purge(Selection(url=url))
         groups = invalidated_groups(request.method, head.fields) if 200 <= head.status < 400 else frozenset()
         if groups:
-            self.store.invalidate_groups(origin_of(self.url_of(request)), groups)
+            origin = origin_of(self.url_of(request))
+            for group in groups:
+                self.flights.note((origin, group))
+            self.store.invalidate_groups(origin, groups)
 
     def _key_of_url(self, request: ForwardedRequest, url: bytes) -> bytes:
         """The key under which a request like this one, for another target of its origin, finds what is stored."""
@@ -359,41 +418,3 @@ class CachingResource(Resource):
         except ProxyError as error:
             adapted.fail(error)
         return NOT_DONE_YET
-
-
-class _Lookup:
-    """A request that waits for a store that is far away."""
-
-    __slots__ = ("_cache", "_controls", "_gone", "_key", "_request")
-
-    def __init__(self, cache: CachingResource, request: Request, controls: RequestControls, key: bytes) -> None:
-        self._cache = cache
-        self._request = request
-        self._controls = controls
-        self._key = key
-        self._gone = False
-        request.source = self
-
-    def wait(self, found: Deferred[Found]) -> None:
-        """Goes on when the store answers; what fails there is found to be nothing."""
-        found.addErrback(lambda failure: ()).addCallback(self._found).addErrback(self._failed)
-
-    def _found(self, found: Found) -> None:
-        if not self._gone:
-            self._request.source = None
-            self._cache.found(self._request, self._controls, self._key, found)
-
-    def _failed(self, failure: Failure) -> None:
-        _log.failure("{id}: a request failed behind the store's answer", failure, id=self._request.request_id.decode())
-        self._request.fail(ProxyError(f"the cache failed: {failure.value!r}"))
-
-    def pause(self) -> None:
-        """Nothing is sent yet."""
-
-    def resume(self) -> None:
-        """Nothing is sent yet."""
-
-    def cancel(self, error: ProxyError) -> None:
-        """The client is gone."""
-        self._gone = True
-

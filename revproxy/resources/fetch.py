@@ -15,9 +15,8 @@ stop. What was begun and broke off is kept as an incomplete response where a str
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from revproxy.caching.decisions import (
+    Forward,
     Freshen,
     PassOn,
     Refetch,
@@ -29,19 +28,17 @@ from revproxy.caching.decisions import (
 )
 from revproxy.caching.partial import as_incomplete
 from revproxy.caching.policy import FAILURES, on_failure, on_response, on_validation
+from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredHead, StoredResponse
-from revproxy.caching.vary import selects
-from revproxy.errors import ClientGone, ProxyError
-from revproxy.http.fields import Fields
+from revproxy.caching.storing import outdates
+from revproxy.errors import ClientGone, ProxyError, StoreFailed
+from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import NO_BODY, Framing
 from revproxy.interfaces import BodySource
 from revproxy.resources.readers import Reader
 from revproxy.resources.serving import PIECE
 from revproxy.resources.shared import SharedAnswer
-
-if TYPE_CHECKING:
-    pass
 
 
 class Fetch(SharedAnswer):
@@ -59,6 +56,8 @@ class Fetch(SharedAnswer):
         if self._direct is not None or not (self.waiters or self.readers):
             self._close()
             super().cancel(error)
+        else:
+            self._leaderless = True
 
     def _stop(self, error: ProxyError) -> None:
         """Nobody reads any more, and the rest is long."""
@@ -67,9 +66,16 @@ class Fetch(SharedAnswer):
         super().cancel(error)
 
     def pause(self) -> None:
-        """The one who reads directly has enough for now."""
-        if self.source is not None:
-            self.source.pause()
+        """The first client has enough for now. Who waits for the answer's head does not wait for this client too."""
+        self._held = True
+        if self._direct is not None:
+            super().pause()
+
+    def resume(self) -> None:
+        """The first client can take more."""
+        self._held = False
+        if self._direct is not None:
+            super().resume()
 
     def interim(self, head: OutgoingHead) -> None:
         """A 1xx answer: for the first client alone."""
@@ -101,12 +107,13 @@ class Fetch(SharedAnswer):
                 return
         verdict = on_response(
             method, self._controls, status, fields, cache.options, self._request_time, now,
-            key=self._key, url=cache.url_of(self), reason=head.reason,
+            key=self._key, url=cache.url_of(self), reason=head.reason, selected=self._selected,
         )  # fmt: skip
-        if isinstance(verdict, Store) and framing.kind == "length" and cache.is_too_large(framing.length):
-            verdict = Refuse(cache.too_large, True)
-        if isinstance(verdict, Store) and not cache.may_keep(self):
-            verdict = Refuse(cache.odd_host, False)
+        if isinstance(verdict, Store):
+            if framing.kind == "length" and cache.is_too_large(framing.length):
+                verdict = Refuse(Reason.TOO_LARGE, outdates(method, status))
+            elif not cache.may_keep(self):
+                verdict = Refuse(Reason.ODD_HOST, False)
         if isinstance(verdict, Refuse):
             if verdict.outdated:
                 for stored in self._selected:
@@ -117,10 +124,24 @@ class Fetch(SharedAnswer):
 
     def _refused(self, verdict: Refuse, head: OutgoingHead, framing: Framing, source: BodySource | None) -> None:
         cache = self._cache
-        member = cache.status.forward(self._why.forward or "miss", detail=verdict.reason.detail)
+        if verdict.reason is Reason.ODD_HOST:
+            # That is about this client alone, and says nothing of what others will get.
+            cache.flights.leave(self._key, self)
+            self._pass_on(head, framing, source, self._told(verdict.reason))
+            for waiter in self._take_waiters():
+                cache.begin_again(waiter)
+            return
         cache.flights.refuse(self._key, self, cache.sweep.now())
-        self._pass_on(head, framing, source, member)
+        self._pass_on(head, framing, source, self._told(verdict.reason))
         self._release_waiters()
+
+    def _told(
+        self, reason: Reason, *, status: int | None = None, ttl: float | None = None, otherwise: str = "miss"
+    ) -> bytes:
+        """Cache-Status for the first client."""
+        return self._cache.status.forward(
+            self._why.forward or otherwise, status=status, ttl=ttl, detail=reason.detail, collapsed=self._collapsed
+        )
 
     def _pass_on(self, head: OutgoingHead, framing: Framing, source: BodySource | None, member: bytes) -> None:
         """The answer is the first client's alone."""
@@ -135,6 +156,8 @@ class Fetch(SharedAnswer):
             original.start(out, framing, source)
         else:
             original.start(out, framing, self if source is not None else None)
+        if self._held and source is not None:
+            source.pause()
 
     def _stored(self, verdict: Store, head: OutgoingHead, framing: Framing) -> None:
         cache = self._cache
@@ -146,85 +169,149 @@ class Fetch(SharedAnswer):
                 stored_head.total = framing.length
         elif framing is NO_BODY:
             self._expected = 0
-        self.filling = cache.store.begin(self._key, self._expected)
-        original = self.original
-        member = cache.status.forward(self._why.forward or "miss", stored=True, ttl=verdict.ttl)
-        original.transaction.cache_status = member
+        filling = self.filling = cache.store.begin(self._key, self._expected)
         is_shared = verdict.ttl > 0 and stored_head.status != 206
         if not is_shared:
             cache.flights.refuse(self._key, self, cache.sweep.now())
-        reader = Reader(self, original, trailers=True)
-        self.readers[reader] = None
-        original.start(cache.serving.passed_on(head, member), framing, reader)
+        self._lead(verdict, head, framing, kept=not filling.broken)
         if is_shared:
-            waiters, self.waiters = list(self.waiters), {}
-            for waiter in waiters:
-                if selects(stored_head, waiter.request.fields):
-                    self._attach(waiter, stored_head)
-                else:
-                    cache.go_alone(waiter.request, waiter.controls)
+            for waiter in self._take_waiters():
+                self._attach(waiter)
         else:
             self._release_waiters()
+        if not self.readers and not self.complete and not self._is_worth_finishing():
+            self._stop(ClientGone("nobody reads the answer"))
 
-    def _validated(
-        self, decision: Any, head: OutgoingHead, framing: Framing, source: BodySource | None, now: float
-    ) -> None:
+    def _lead(self, verdict: Store, head: OutgoingHead, framing: Framing, *, kept: bool) -> None:
+        """The first client's answer begins."""
         cache = self._cache
         original = self.original
-        why = self._why.forward or "stale"
-        if isinstance(decision, Freshen):
-            renewed: dict[int, StoredResponse] = {}
-            for stored, new in decision.updates:
-                renewed[id(stored)] = cache.store.freshen(stored, new)
-            for stored in decision.drop:
-                cache.store.remove(stored)
-            for stored in decision.invalidate:
-                cache.store.freshen(stored, stored.head.as_invalidated())
-            if decision.serve is None:
-                self._pass_on(head, framing, source, cache.status.forward(why, detail=decision.reason.detail))
-                self._release_waiters()
+        why = self._why.forward or "miss"
+        ttl = verdict.ttl if kept else None
+        member = cache.status.forward(why, stored=kept, collapsed=self._collapsed, ttl=ttl)
+        original.transaction.cache_status = member
+        asked = self._asked
+        if asked is not None and asked.add and self._controls.conditional and self._is_worth_finishing():
+            # Its own preconditions gave way to ours; now they are evaluated (RFC 9111 §4.3.2).
+            original.source = None
+            now = cache.wall()
+            age = cache.judged(verdict.head).age(now)
+            told = cache.status.forward(why, status=head.status, stored=kept, collapsed=self._collapsed, ttl=ttl)
+            if cache.serving.answer_without_content(
+                original, self._controls, verdict.head, self._expected, age, told, now
+            ):
+                original.transaction.cache_status = told
                 return
-            stored, new = decision.serve
-            self._close()
-            self._ignore(framing, source)
-            current = renewed.get(id(stored), stored)
-            member = cache.status.forward(why, status=head.status, stored=bool(renewed), detail=decision.reason.detail)
-            judgement = cache.judged(new)
-            self._serve_again(current, new, judgement.age(now), member, now)
-            fresh = bool(renewed) and judgement.is_fresh(now) and judgement.must_validate is None
-            self._share_validated(current, member, now) if fresh else self._release_waiters()
+        reader = Reader(self, original, trailers=True, paused=self._held)
+        self.readers[reader] = None
+        original.start(cache.serving.passed_on(head, member), framing, reader)
+
+    def _validated(
+        self,
+        decision: Freshen | Serve | PassOn | Refetch,
+        head: OutgoingHead,
+        framing: Framing,
+        source: BodySource | None,
+        now: float,
+    ) -> None:
+        cache = self._cache
+        if isinstance(decision, Freshen):
+            renewed = cache.renew(decision)
+            if decision.serve is not None:
+                self._freshened(decision, renewed, head, framing, source, now)
+                return
         elif isinstance(decision, Serve):
             self._close()
             self._ignore(framing, source)
-            member = cache.status.forward(why, status=head.status, detail=decision.reason.detail, ttl=decision.ttl)
-            self._serve_again(decision.stored, decision.stored.head, decision.age, member, now)
-            self._release_waiters()
+            self._stand_in(decision, head.status, now)
+            return
         elif isinstance(decision, Refetch):
             self._close()
             self._ignore(framing, source)
-            cache.refetch(original, self._controls, self._key, self.waiters)
-        else:
-            self._pass_on(head, framing, source, cache.status.forward(why, detail=decision.reason.detail))
-            self._release_waiters()
+            self._refetch(Reason.UNKNOWN_VALIDATOR)
+            return
+        self._pass_on(head, framing, source, self._told(decision.reason, otherwise="stale"))
+        self._release_waiters()
 
-    def _serve_again(self, stored: StoredResponse, head: StoredHead, age: float, member: bytes, now: float) -> None:
+    def _freshened(
+        self,
+        decision: Freshen,
+        renewed: dict[int, StoredResponse],
+        head: OutgoingHead,
+        framing: Framing,
+        source: BodySource | None,
+        now: float,
+    ) -> None:
+        """The server said that a stored response is valid: it is the answer, for those who wait as well."""
+        assert decision.serve is not None
+        cache = self._cache
+        stored, new = decision.serve
+        self._close()
+        self._ignore(framing, source)
+        current = renewed.get(id(stored))
+        judgement = cache.judged(new)
+        why = self._why.forward or "stale"
+        ttl = judgement.fresh_until - now
+        member = cache.status.forward(
+            why, status=head.status, stored=current is not None, collapsed=self._collapsed, ttl=ttl,
+            detail=decision.reason.detail,
+        )  # fmt: skip
+        if not self._serve_again(stored, new, judgement.age(now), member, now):
+            cache.store.remove(current or stored)
+            self._refetch(Reason.MISS)
+            return
+        for waiter in self._take_waiters():
+            usable = None if current is None else cache.usable(waiter.request, waiter.controls, current, now)
+            if usable is None:
+                cache.go_alone(waiter)
+                continue
+            told = cache.status.forward(waiter.reason.forward or "stale", collapsed=True, ttl=usable.ttl)
+            cache.give(waiter, usable, told, now)
+
+    def _serve_again(self, stored: StoredResponse, head: StoredHead, age: float, member: bytes, now: float) -> bool:
+        """Answers the first client from the store; false where the store lost the content."""
         original = self.original
         original.transaction.cache_status = member
         original.source = None
-        self._cache.serving.answer(original, self._controls, head, stored.content, age, member, now)
+        try:
+            self._cache.serving.answer(original, self._controls, head, stored.content, age, member, now)
+        except OSError:
+            return False
+        return True
 
-    def _share_validated(self, stored: StoredResponse, member: bytes, now: float) -> None:
-        waiters, self.waiters = list(self.waiters), {}
-        for waiter in waiters:
-            request = waiter.request
-            if not selects(stored.head, request.fields):
-                self._cache.go_alone(request, waiter.controls)
+    def _stand_in(self, decision: Serve, status: int, now: float) -> None:
+        """Answers with what is stale, since the server failed; those who wait as well, as far as they may be."""
+        cache = self._cache
+        member = self._told(decision.reason, status=status or None, ttl=decision.ttl, otherwise="stale")
+        stored = decision.stored
+        if not self._serve_again(stored, stored.head, decision.age, member, now):
+            cache.store.remove(stored)
+            self.original.fail(StoreFailed("the server failed, and the stored response is lost"))
+        for waiter in self._take_waiters():
+            stale = cache.on_failure(waiter.request, waiter.controls, stored, status, now)
+            if stale is None:
+                cache.go_alone(waiter)
                 continue
-            told = self._cache.status.forward(self._why.forward or "stale", collapsed=True)
-            request.transaction.cache_status = told
-            request.source = None
-            age = self._cache.judged(stored.head).age(now)
-            self._cache.serving.answer(request, waiter.controls, stored.head, stored.content, age, told, now)
+            told = cache.status.forward(
+                waiter.reason.forward or "stale", status=status or None, collapsed=True, ttl=stale.ttl,
+                detail=stale.reason.detail,
+            )  # fmt: skip
+            cache.give(waiter, stale, told, now)
+
+    def _refetch(self, reason: Reason) -> None:
+        """Nothing that is stored is valid: the client's request is sent as it came."""
+        cache = self._cache
+        controls = self._controls
+        decision = Forward(reason, not controls.no_store, False, True)
+        fetch = type(self)(cache, self.original, controls, self._key, decision, ())
+        if not self._leaderless:
+            leads = not (controls.conditional or controls.ranged or controls.authorized)
+            if leads and cache.flights.lead(self._key, fetch, cache.sweep.now()):
+                for waiter in self._take_waiters():
+                    fetch.join(waiter.request, waiter.controls, waiter.reason)
+            fetch.begin()
+        for waiter in self._take_waiters():
+            cache.begin_again(waiter)
 
     def _ignore(self, framing: Framing, source: BodySource | None) -> None:
         """What follows the head is nobody's. A short page is read, so that its connection can be used again."""
@@ -245,7 +332,8 @@ class Fetch(SharedAnswer):
         self.complete = True
         self.trailers = trailers
         if not filling.broken:
-            self._cache.keep(filling, head.as_invalidated() if self.outdated else head, self._selected)
+            cache = self._cache
+            cache.keep(filling, head.as_invalidated() if cache.has_changed(head, self._began) else head, self._selected)
         self._close()
         for reader in list(self.readers):
             reader.go_on()
@@ -271,23 +359,46 @@ class Fetch(SharedAnswer):
         asked = self._asked
         decision = on_failure(asked.stored if asked else None, self._controls, 0, cache.options, now)
         if isinstance(decision, Serve) and error.fault == "upstream":
-            member = cache.status.forward("stale", detail=decision.reason.detail, ttl=decision.ttl)
             transaction = self.original.transaction
             transaction.reason, transaction.detail = error.reason, error.detail
-            self._serve_again(decision.stored, decision.stored.head, decision.age, member, now)
+            self._stand_in(decision, 0, now)
         else:
-            member = cache.status.forward(self._why.forward or "miss")
+            member = cache.status.forward(self._why.forward or "miss", collapsed=self._collapsed)
             self.original.transaction.cache_status = member
             self.original.fail(error)
-        self._release_waiters()
+            self._release_waiters()
 
     def _keep_incomplete(self) -> None:
         filling, head = self.filling, self._head
         if filling is None or head is None:
             return
-        if filling.size and not filling.broken and not self.outdated:
-            incomplete = as_incomplete(head, self._cache.options, self._expected)
-            if isinstance(incomplete, StoredHead):
-                self._cache.keep(filling, incomplete, self._selected)
-        filling.discard()
         self.filling = None
+        cache = self._cache
+        if filling.size and not filling.broken and not cache.has_changed(head, self._began):
+            incomplete = as_incomplete(head, cache.options, self._expected if head.status == 200 else -1)
+            if isinstance(incomplete, StoredHead):
+                cache.keep(filling, incomplete, self._selected, came=head)
+        filling.discard()
+
+
+class BackgroundFetch(Fetch):
+    """A validation that no client waits for: it ends as soon as what comes is not to be kept."""
+
+    __slots__ = ()
+
+    def _pass_on(self, head: OutgoingHead, framing: Framing, source: BodySource | None, member: bytes) -> None:
+        self._close()
+        self._ignore(framing, source)
+
+    def _serve_again(self, stored: StoredResponse, head: StoredHead, age: float, member: bytes, now: float) -> bool:
+        return True
+
+    def _close(self) -> None:
+        super()._close()
+        self.original.finish(NO_FIELDS)
+
+    def _is_worth_finishing(self) -> bool:
+        return self.filling is not None and not self.filling.broken
+
+    def _lead(self, verdict: Store, head: OutgoingHead, framing: Framing, *, kept: bool) -> None:
+        """There is nobody to answer: the content is kept, whoever joins reads it."""

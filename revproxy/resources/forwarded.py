@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from revproxy.errors import ProxyError
 from revproxy.http.facts import RequestFacts
-from revproxy.http.fields import Fields
+from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import Framing
 from revproxy.interfaces import BodySink, BodySource, Request
@@ -189,7 +189,7 @@ class UnattendedRequest:
 
     def read_body(self, sink: BodySink) -> None:
         """There is none."""
-        sink.body_ended(Fields())
+        sink.body_ended(NO_FIELDS)
 
     def pause_body(self) -> None:
         """There is none."""
@@ -215,8 +215,13 @@ class UnattendedRequest:
 
     def finish(self, trailers: Fields) -> None:
         """It is over."""
-        self._ended()
+        ended, self._ended = self._ended, _nothing
+        ended()
 
     def fail(self, error: ProxyError) -> None:
         """It is over."""
-        self._ended()
+        self.finish(NO_FIELDS)
+
+
+def _nothing() -> None:
+    """What is left to do when it is over."""

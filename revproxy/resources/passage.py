@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from revproxy.caching.controls import RequestControls
-from revproxy.caching.decisions import Forward, Freshen, Replace, Revalidate, Serve
+from revproxy.caching.decisions import Forward, Freshen, Revalidate, Serve
+from revproxy.caching.invalidation import SAFE
 from revproxy.caching.policy import FAILURES, on_failure, on_head, on_validation
 from revproxy.caching.stored import StoredResponse
 from revproxy.errors import ClientGone, ProxyError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Passage(ForwardedRequest):
     """A request whose answer is its client's alone."""
 
-    __slots__ = ("_answered", "_cache", "_controls", "_decision", "_request_time", "_selected")
+    __slots__ = ("_answered", "_cache", "_collapsed", "_controls", "_decision", "_request_time", "_selected")
 
     def __init__(
         self,
@@ -34,12 +35,16 @@ class Passage(ForwardedRequest):
         controls: RequestControls,
         decision: Forward | Revalidate,
         selected: tuple[StoredResponse, ...],
+        *,
+        alone: bool = False,
     ) -> None:
+        """``alone``: the request waited for another one's answer, in vain."""
         super().__init__(original)
         self._cache = cache
         self._controls = controls
         self._decision = decision
         self._selected = selected
+        self._collapsed = False if alone else None
         self._request_time = cache.wall()
         self._answered = False
         """Whether the client was answered from the store, so that what still comes is nobody's."""
@@ -54,16 +59,16 @@ class Passage(ForwardedRequest):
         cache = self._cache
         decision = self._decision
         if self.method == b"HEAD":
-            if self._stands_in(head.status, 0):
+            if self._stands_in(head.status):
                 self._answered = True
                 if source is not None and framing.kind != "none":
                     source.cancel(ClientGone("a stored response is used instead of the server's"))
                 return
             self._heard(head)
-        else:
+        elif self.method not in SAFE:
             cache.invalidate(self, head)
         why = decision.reason.forward or "bypass"
-        member = cache.status.forward(why, detail=decision.reason.detail)
+        member = cache.status.forward(why, detail=decision.reason.detail, collapsed=self._collapsed)
         original = self.original
         original.transaction.cache_status = member
         hand_over = getattr(source, "answer_to", None)
@@ -83,7 +88,7 @@ class Passage(ForwardedRequest):
         """There will be no (complete) answer."""
         if self._answered:
             return
-        if self.method == b"HEAD" and error.fault == "upstream" and self._stands_in(0, 0):
+        if self.method == b"HEAD" and error.fault == "upstream" and self._stands_in(0):
             self._answered = True
             return
         self.original.fail(error)
@@ -93,7 +98,7 @@ class Passage(ForwardedRequest):
         if not self._answered:
             self.original.finish(trailers)  # type: ignore[arg-type]
 
-    def _stands_in(self, status: int, _: int) -> bool:
+    def _stands_in(self, status: int) -> bool:
         """Answers HEAD with what is stored where the server failed and that is allowed (RFC 5861 §4)."""
         asked = self._decision
         if not isinstance(asked, Revalidate) or (status and status not in FAILURES):
@@ -103,7 +108,8 @@ class Passage(ForwardedRequest):
         decision = on_failure(asked.stored, self._controls, status, cache.options, now)
         if not isinstance(decision, Serve):
             return False
-        member = cache.status.forward("stale", detail=decision.reason.detail, ttl=decision.ttl)
+        why = asked.reason.forward or "stale"
+        member = cache.status.forward(why, status=status or None, detail=decision.reason.detail, ttl=decision.ttl)
         original = self.original
         original.transaction.cache_status = member
         original.source = None
@@ -129,5 +135,3 @@ class Passage(ForwardedRequest):
             )
         if isinstance(decision, Freshen):
             cache.renew(decision)
-        elif isinstance(decision, Replace):
-            return

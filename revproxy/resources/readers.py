@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from revproxy.caching.controls import RequestControls
-from revproxy.errors import ProxyError
+from revproxy.caching.reasons import Reason
+from revproxy.errors import ProxyError, StoreFailed
 from revproxy.http.fields import NO_FIELDS
 from revproxy.interfaces import Request
 from revproxy.resources.serving import PIECE
@@ -17,22 +18,29 @@ if TYPE_CHECKING:
 class Waiter:
     """A client that waits for somebody else's answer."""
 
-    __slots__ = ("controls", "fetch", "request")
+    __slots__ = ("controls", "fetch", "gone", "paused", "reason", "request")
 
-    def __init__(self, fetch: SharedAnswer, request: Request, controls: RequestControls) -> None:
+    def __init__(self, fetch: SharedAnswer, request: Request, controls: RequestControls, reason: Reason) -> None:
         self.fetch = fetch
         self.request = request
         self.controls = controls
+        self.reason = reason
+        """Why it was not answered from the store."""
+        self.paused = False
+        self.gone = False
 
     def pause(self) -> None:
-        """Nothing is sent yet."""
+        """The client has enough for now, though nothing was sent yet."""
+        self.paused = True
 
     def resume(self) -> None:
-        """Nothing is sent yet."""
+        """The client can take more."""
+        self.paused = False
 
     def cancel(self, error: ProxyError) -> None:
         """The client is gone."""
-        self.fetch.waiters.pop(self, None)
+        self.gone = True
+        self.fetch.forsake(self, error)
 
 
 class Reader:
@@ -40,11 +48,11 @@ class Reader:
 
     __slots__ = ("_going", "fetch", "lags_since", "offset", "paused", "request", "trailers")
 
-    def __init__(self, fetch: SharedAnswer, request: Request, *, trailers: bool) -> None:
+    def __init__(self, fetch: SharedAnswer, request: Request, *, trailers: bool, paused: bool = False) -> None:
         self.fetch = fetch
         self.request = request
         self.offset = 0
-        self.paused = False
+        self.paused = paused
         self.lags_since = -1.0
         self.trailers = trailers
         """Whether it gets the answer's trailers, which are not stored."""
@@ -79,7 +87,7 @@ class Reader:
                 self.offset += len(data)
                 self.request.write(data)
         except OSError as mistake:
-            fetch.drop(self, ProxyError(str(mistake)))
+            fetch.drop(self, StoreFailed(str(mistake)))
             return
         finally:
             self._going = False

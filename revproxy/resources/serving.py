@@ -63,7 +63,8 @@ class Serving:
         self._says = says
 
     def serve(self, request: Request, controls: RequestControls, decision: Serve, now: float) -> None:
-        """Answers with what was decided to be served."""
+        """Answers with what was decided to be served. Raises OSError where the content is lost, before anything is
+        sent."""
         stored = decision.stored
         judgement = stored.head.memo
         rendered: Rendered | None = judgement.rendered if judgement is not None else None
@@ -73,14 +74,22 @@ class Serving:
                 judgement.rendered = rendered
         member = self._status.hit(decision.ttl)
         request.transaction.cache_status = member
-        if controls.plain and request.method == b"GET" and rendered.whole is not None and not decision.stale:
+        whole = rendered.whole
+        if (
+            controls.plain
+            and whole is not None
+            and not controls.conditional
+            and not controls.ranged
+            and not decision.stale
+            and request.method == b"GET"
+        ):
             age = decision.age
             head = rendered.head
             if head is None or rendered.age != age:
                 head = self._head_at(stored.head, rendered, age, member)
             request.start(head, rendered.framing, None)
             if rendered.framing is not NO_BODY:
-                request.write(rendered.whole)
+                request.write(whole)
             request.finish(NO_FIELDS)
             return
         if decision.stale:
@@ -110,7 +119,8 @@ class Serving:
         member: bytes,
         now: float,
     ) -> None:
-        """Answers with any stored content under any head, as the request's own preconditions and Range want it."""
+        """Answers with any stored content under any head, as the request's own preconditions and Range want it. Raises
+        OSError as ``serve`` does."""
         fields = public_fields(head)
         status = head.status
         lines = self.lines(head.fields, age, member)
@@ -234,12 +244,14 @@ def send(
     parts: list[tuple[bytes, int, int]],
     closing: bytes,
 ) -> None:
-    """Sends runs of a content, each behind some octets of its own, at the client's pace."""
+    """Sends runs of a content, each behind some octets of its own, at the client's pace. Raises OSError where not even
+    the first octets are there; then nothing was sent."""
     if framing is NO_BODY:
         request.start(head, framing, None)
         request.finish(NO_FIELDS)
         return
     source = StoredSource(request, content, parts, closing)
+    source.read_first()
     request.start(head, framing, source)
     source.go_on()
 
@@ -256,6 +268,20 @@ class StoredSource:
         self._closing = closing
         self._paused = False
         self._going = False
+
+    def read_first(self) -> None:
+        """Reads the first piece, before a head promises it. Raises OSError."""
+        before, offset, length = self._parts[0]
+        if length:
+            piece = self._read(offset, length)
+            size = len(piece)
+            self._parts[0] = (before + piece if before else piece, offset + size, length - size)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        piece = self._content.read(offset, min(length, PIECE))
+        if not piece:
+            raise OSError("the stored content ends too early")
+        return piece
 
     def pause(self) -> None:
         """The client has enough for now."""
@@ -281,11 +307,10 @@ class StoredSource:
                 before, offset, length = parts.pop(0)
                 if before:
                     self._request.write(before)
-                    before = b""
-                if length:
-                    piece = self._content.read(offset, min(length, PIECE))
-                    if not piece:
-                        raise OSError("the stored content ends too early")
+                if length and self._request is not None and self._paused:
+                    parts.insert(0, (b"", offset, length))
+                elif length:
+                    piece = self._read(offset, length)
                     size = len(piece)
                     if size < length:
                         parts.insert(0, (b"", offset + size, length - size))

@@ -7,14 +7,15 @@ who keeps the others waiting for too long is cut. A single reader of what will n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from revproxy.caching.controls import RequestControls
 from revproxy.caching.decisions import Forward, Revalidate
 from revproxy.caching.policy import validation_fields
-from revproxy.caching.stored import StoredHead, StoredResponse
-from revproxy.caching.vary import selects
-from revproxy.errors import LaggedBehind, ProxyError
+from revproxy.caching.reasons import Reason
+from revproxy.caching.stored import NO_CONTENT, StoredHead, StoredResponse
+from revproxy.errors import ClientGone, LaggedBehind, ProxyError
 from revproxy.http.fields import NO_FIELDS
 from revproxy.http.framing import CHUNKED, NO_BODY, Framing
 from revproxy.interfaces import Filling, Request
@@ -36,14 +37,19 @@ class SharedAnswer(ForwardedRequest):
     """A request on its way upstream, and those who wait for its answer or read it."""
 
     __slots__ = (
+        "_arriving",
         "_asked",
+        "_began",
         "_cache",
+        "_collapsed",
         "_controls",
         "_deadline",
         "_direct",
         "_expected",
         "_head",
+        "_held",
         "_key",
+        "_leaderless",
         "_passing",
         "_paused",
         "_request_time",
@@ -52,7 +58,6 @@ class SharedAnswer(ForwardedRequest):
         "_why",
         "complete",
         "filling",
-        "outdated",
         "readers",
         "trailers",
         "waiters",
@@ -66,7 +71,10 @@ class SharedAnswer(ForwardedRequest):
         key: bytes,
         decision: Forward | Revalidate,
         selected: tuple[StoredResponse, ...],
+        *,
+        alone: bool = False,
     ) -> None:
+        """``alone``: the request waited for another one's answer, in vain."""
         asked = decision if isinstance(decision, Revalidate) else None
         fields = validation_fields(original.fields, asked) if asked is not None else None
         super().__init__(original, fields)
@@ -76,63 +84,86 @@ class SharedAnswer(ForwardedRequest):
         self._asked = asked
         self._selected = selected
         self._why = decision.reason
+        self._collapsed = False if alone else None
         self._request_time = cache.wall()
+        self._began = cache.flights.changes
         self._head: StoredHead | None = None
+        self._arriving: StoredResponse | None = None
+        """What is arriving, as the policy sees it."""
         self._expected = -1
         self._deadline = 0.0
         self._direct: Request | None = None
         """Who gets everything that comes, unseen by us."""
         self._passing = False
         """Whether what comes is nobody's: its head was enough."""
+        self._held = False
+        """Whether the first client has enough for now, before it got anything of this answer."""
+        self._leaderless = False
+        """Whether the first client left before the answer came."""
         self._paused = False
         self._sweeping = False
         self.filling: Filling | None = None
         self.complete = False
-        self.outdated = False
-        """Whether something unsafe happened to the resource meanwhile: the answer may be from before."""
         self.trailers = NO_FIELDS
         self.readers: dict[Reader, None] = {}
         self.waiters: dict[Waiter, None] = {}
 
-    def may_be_joined(self, request: Request) -> bool:
+    def may_be_joined(self, controls: RequestControls) -> bool:
         """Whether a request with the same key may wait here, or read what is arriving."""
-        if self.outdated or self._direct is not None or self._passing:
+        if controls.no_store or controls.ranged or self._direct is not None or self._passing:
+            return False
+        if controls.max_age == 0 and self._cache.options.client_directives:
+            # Nothing that was asked for earlier is young enough.
             return False
         return self._head is None or (self.filling is not None and not self.filling.broken and not self.complete)
 
-    def join(self, request: Request, controls: RequestControls) -> None:
+    def join(self, request: Request, controls: RequestControls, reason: Reason) -> None:
         """Waits for the answer, or reads it from its beginning."""
-        waiter = Waiter(self, request, controls)
-        if self._head is None:
-            request.source = waiter
-            self.waiters[waiter] = None
-            if not self._sweeping:
-                self._sweep()
-                self._deadline = self._cache.sweep.now() + self._cache.collapse_timeout
-        elif selects(self._head, request.fields):
-            self._attach(waiter, self._head)
-        else:
-            self._cache.go_alone(request, controls)
-
-    def _attach(self, waiter: Waiter, head: StoredHead) -> None:
-        request, controls = waiter.request, waiter.controls
-        member = self._cache.status.forward(self._why.forward or "miss", collapsed=True)
-        request.transaction.cache_status = member
-        age = self._cache.judged(head).age(self._cache.wall())
-        if controls.ranged:
-            self._cache.go_alone(request, controls)
+        waiter = Waiter(self, request, controls, reason)
+        if self._head is not None:
+            self._attach(waiter)
             return
+        request.source = waiter
+        self.waiters[waiter] = None
+        if not self._sweeping:
+            self._sweep()
+            self._deadline = self._cache.sweep.now() + self._cache.collapse_timeout
+
+    def forsake(self, waiter: Waiter, error: ProxyError) -> None:
+        """A waiter's client is gone."""
+        self.waiters.pop(waiter, None)
+        if self._leaderless and not self.waiters and not self.readers and self._head is None and not self._passing:
+            self._stop(error)
+
+    def _attach(self, waiter: Waiter) -> None:
+        """Lets one who waited read what is arriving, if the policy would answer it from the store with this."""
+        request, controls = waiter.request, waiter.controls
+        cache = self._cache
+        head = self._head
+        if head is None or self.filling is None:
+            cache.go_alone(waiter)
+            return
+        stored = self._arriving
+        if stored is None:
+            stored = self._arriving = StoredResponse(head, NO_CONTENT)
+        now = cache.wall()
+        decision = cache.usable(request, controls, stored, now)
+        if decision is None:
+            cache.go_alone(waiter)
+            return
+        member = cache.status.forward(waiter.reason.forward or "miss", collapsed=True, ttl=decision.ttl)
+        request.transaction.cache_status = member
+        serving = cache.serving
         if controls.conditional or request.method == b"HEAD":
-            serving = self._cache.serving
-            if serving.answer_without_content(request, controls, head, self._expected, age, member, self._cache.wall()):
+            request.source = None
+            if serving.answer_without_content(request, controls, head, self._expected, decision.age, member, now):
                 return
-        reader = Reader(self, request, trailers=False)
+        reader = Reader(self, request, trailers=False, paused=waiter.paused)
         self.readers[reader] = None
         framing = Framing("length", self._expected) if self._expected >= 0 else CHUNKED
-        out = self._cache.serving.outgoing(head, age, member)
         if head.status in (204, 304):
             framing = NO_BODY
-        request.start(out, framing, reader)
+        request.start(serving.outgoing(head, decision.age, member), framing, reader)
         reader.go_on()
 
     def leave(self, reader: Reader, error: ProxyError) -> None:
@@ -147,10 +178,9 @@ class SharedAnswer(ForwardedRequest):
 
     def drop(self, reader: Reader, error: ProxyError) -> None:
         """A reader can't be served any more."""
-        if self.readers.pop(reader, self) is None:
+        if reader in self.readers:
+            self.leave(reader, error)
             reader.request.fail(error)
-            self.release_filling()
-            self.pace()
 
     def _is_worth_finishing(self) -> bool:
         filling = self.filling
@@ -170,13 +200,13 @@ class SharedAnswer(ForwardedRequest):
             slowest = min(reader.offset for reader in self.readers)
             filling.forget(slowest)
             wait = filling.size - slowest > AHEAD
+            if wait and len(self.readers) > 1:
+                self._sweep()
         else:
             wait = filling.size - max(reader.offset for reader in self.readers) > AHEAD
         if wait != self._paused:
             self._paused = wait
             if wait:
-                if filling.broken and len(self.readers) > 1:
-                    self._sweep()
                 source.pause()
             else:
                 source.resume()
@@ -197,6 +227,10 @@ class SharedAnswer(ForwardedRequest):
                 reader.request.write(data)
         if filling.broken:
             self._hand_over(filling)
+            if self._direct is None and not self.readers:
+                # Nobody reads it, and it can't be kept.
+                self._stop(ClientGone("nobody reads the answer"))
+                return
         self.pace()
 
     def _hand_over(self, filling: Filling) -> None:
@@ -215,6 +249,8 @@ class SharedAnswer(ForwardedRequest):
         self._direct = reader.request
         reader.request.source = source
         hand_over(reader.request)
+        if self._paused and source is not None:
+            source.resume()
 
     def flush(self) -> None:
         """The server has nothing more at the moment."""
@@ -231,9 +267,16 @@ class SharedAnswer(ForwardedRequest):
             self.filling = None
 
     def _release_waiters(self) -> None:
+        for waiter in self._take_waiters():
+            self._cache.go_alone(waiter)
+
+    def _take_waiters(self) -> Iterator[Waiter]:
+        """Those who still wait; answering one may make others leave."""
         waiters, self.waiters = list(self.waiters), {}
         for waiter in waiters:
-            self._cache.go_alone(waiter.request, waiter.controls)
+            if not waiter.gone:
+                waiter.request.source = None
+                yield waiter
 
     def _close(self) -> None:
         """Nobody joins any more."""
@@ -253,6 +296,8 @@ class SharedAnswer(ForwardedRequest):
             if now >= self._deadline:
                 self._cache.flights.leave(self._key, self)
                 self._release_waiters()
+                if self._leaderless:
+                    self._stop(ClientGone("nobody waits for the answer any more"))
             return
         filling = self.filling
         if self.complete or filling is None or not filling.broken or len(self.readers) < 2:
@@ -260,12 +305,14 @@ class SharedAnswer(ForwardedRequest):
             self._cache.sweep.discard(self)
             return
         behind = filling.size - AHEAD
+        # Where all are slow alike, nobody keeps anybody waiting.
+        starving = any(reader.offset == filling.size for reader in self.readers)
         for reader in list(self.readers):
-            if reader.offset >= behind:
+            if reader.offset >= behind or not starving:
                 reader.lags_since = -1.0
             elif reader.lags_since < 0:
                 reader.lags_since = now
-            elif now - reader.lags_since >= LAG and len(self.readers) > 1:
+            elif now - reader.lags_since >= LAG:
                 self.drop(reader, LaggedBehind("others wait for what this client does not take"))
 
     def _stop(self, error: ProxyError) -> None:

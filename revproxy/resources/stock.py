@@ -177,7 +177,9 @@ class StockRequest:
         headers = request.responseHeaders
         for name in (b"server", b"date", b"content-type"):
             headers.removeHeader(name)
-        for _, name, value in head.fields.lines:
+        # The block may have more than the fields.
+        for line in head.block.split(b"\r\n")[:-1]:
+            name, _, value = line.partition(b": ")
             headers.addRawHeader(name, value)
         request.defaultContentType = None
         if not head.has_date:
