@@ -86,26 +86,26 @@ def on_response(
     """
     refusal = _refused(method, controls, status, options)
     if refusal is not None:
-        return Refuse(refusal, _outdates(method, status))
+        return Refuse(refusal, outdates(method, status))
     directives = response_directives(fields, options.targeted)
     if directives is NO_RESPONSE_DIRECTIVES and _SPEAKING.isdisjoint(fields.names()) and not options.grants:
         # What most pages of applications are like. They would be refused below as well, after much arithmetic.
         silent = status in HEURISTICALLY_CACHEABLE and not controls.authorized and method == b"GET"
         if silent and status != 206:
-            return Refuse(Reason.NEVER_USABLE, _outdates(method, status))
+            return Refuse(Reason.NEVER_USABLE, outdates(method, status))
     forbidden = _forbidden(status, directives, controls)
     if forbidden is not None and not (options.force and forbidden in _FORCED):
-        return Refuse(forbidden, forbidden not in _FOR_ONE_USER and _outdates(method, status))
+        return Refuse(forbidden, forbidden not in _FOR_ONE_USER and outdates(method, status))
     seconds, source = lifetime(status, fields, directives, options, response_time)
     if method == b"POST" and not _is_post_stored(status, fields, directives, url, response_time):
         return Refuse(Reason.POST, False)
     if seconds < 0 and not (directives.public or status in HEURISTICALLY_CACHEABLE):
-        return Refuse(Reason.STATUS_NOT_CACHEABLE, _outdates(method, status))
+        return Refuse(Reason.STATUS_NOT_CACHEABLE, outdates(method, status))
 
     kept = storable_fields(fields, directives, response_time)
     cookies = cookie_policy(kept, directives, options, response_time)
     if isinstance(cookies, Reason):
-        return Refuse(cookies, _outdates(method, status))
+        return Refuse(cookies, outdates(method, status))
     first, total = 0, _content_length(fields)
     if status == 206:
         extent = _extent(fields) if controls.ranged and options.partial else None
@@ -120,16 +120,16 @@ def on_response(
     else:
         length = total
     if 0 <= options.largest < length:
-        return Refuse(Reason.TOO_LARGE, _outdates(method, status))
+        return Refuse(Reason.TOO_LARGE, outdates(method, status))
 
     selecting = selecting_of(fields.get(b"vary"), controls.fields)
     if any(name == b"*" for name, _ in selecting):
-        return Refuse(Reason.VARY_ANY, _outdates(method, status))
+        return Refuse(Reason.VARY_ANY, outdates(method, status))
     if oversized(selecting):
-        return Refuse(Reason.VARY_OVERSIZED, _outdates(method, status))
+        return Refuse(Reason.VARY_OVERSIZED, outdates(method, status))
     labels = labels_of(fields)
     if labels.is_excessive:
-        return Refuse(Reason.LABELS_EXCESS, _outdates(method, status))
+        return Refuse(Reason.LABELS_EXCESS, outdates(method, status))
 
     head = StoredHead(
         key,
@@ -153,7 +153,7 @@ def on_response(
         stale_for = max(judgement.use_while_revalidating_until, judgement.use_on_error_until) - response_time
     if fresh_for <= 0:
         if stale_for <= 0 and not (judgement.etag or judgement.last_modified):
-            return Refuse(Reason.NEVER_USABLE, _outdates(method, status))
+            return Refuse(Reason.NEVER_USABLE, outdates(method, status))
         source = Reason.STORED_TO_VALIDATE
     if judgement.fresh_reason is Reason.FRESH_FORCED:
         source = Reason.STORED_FORCED
@@ -229,7 +229,8 @@ def resolved(url: bytes, reference: bytes) -> bytes:
     return joined.partition("#")[0].encode("latin-1")
 
 
-def _outdates(method: bytes, status: int) -> bool:
+def outdates(method: bytes, status: int) -> bool:
+    """Whether an answer that is not stored shows that what is stored is no longer the resource's state."""
     return method == b"GET" and (200 <= status < 304 or 304 < status < 400 or status in STATE) and status != 206
 
 

@@ -75,14 +75,7 @@ class Serving:
         member = self._status.hit(decision.ttl)
         request.transaction.cache_status = member
         whole = rendered.whole
-        if (
-            controls.plain
-            and whole is not None
-            and not controls.conditional
-            and not controls.ranged
-            and not decision.stale
-            and request.method == b"GET"
-        ):
+        if controls.plain and whole is not None and not decision.stale and request.method == b"GET":
             age = decision.age
             head = rendered.head
             if head is None or rendered.age != age:

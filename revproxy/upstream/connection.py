@@ -116,6 +116,9 @@ class UpstreamConnection:
                 self.deadline = pool.now() + (pool.tunnel_timeout if self.framing is TUNNEL else pool.idle_timeout)
                 if body:
                     exchange.answer_received(body)
+                    if self.exchange is not exchange:
+                        # Nobody wants the rest.
+                        return
                 if decoder.done:
                     self._complete(exchange, rest)
                     return

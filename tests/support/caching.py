@@ -112,9 +112,9 @@ def response(*lines: bytes, status: bytes = b"200 OK", body: bytes = b"hello", o
     """A response with a Content-Length, unless a line says otherwise."""
     fields = list(lines)
     code = status[:3]
-    if not any(line.lower().startswith((b"content-length:", b"transfer-encoding:")) for line in fields):
-        if code not in (b"204", b"304"):
-            fields.append(b"Content-Length: %d" % len(body))
+    framed = any(line.lower().startswith((b"content-length:", b"transfer-encoding:")) for line in fields)
+    if not framed and code not in (b"204", b"304"):
+        fields.append(b"Content-Length: %d" % len(body))
     content = b"" if only_head or code in (b"204", b"304") else body
     return b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (status, b"\r\n".join(fields), content)
 
