@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from revproxy.caching.decisions import Freshen, PassOn, Refetch, Replace, Revalidate, ValidationDecision
+from revproxy.caching.directives import response_directives
 from revproxy.caching.freshening import updated_fields
 from revproxy.caching.freshness import judged
 from revproxy.caching.options import DEFAULT_OPTIONS, CacheOptions
@@ -14,6 +17,7 @@ from revproxy.caching.policy import on_head, on_request, on_validation
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredResponse
 from revproxy.caching.vary import matching
+from revproxy.http.dates import format_date
 from tests.caching.scenes import NOW, URL, controls, fields, stored
 
 R = Reason
@@ -264,6 +268,12 @@ def test_a_304_for_the_client_is_passed_on(old: str, request_fields: str, answer
         assert isinstance(decision, PassOn)
 
 
+def test_a_304_without_validators_is_about_one_stored_response_or_none() -> None:
+    """RFC 9111 §4.3.4, the third case."""
+    two = [stored(STALE), stored(f"{STALE} | Date: @-5")]
+    assert validate("", two, request="If-Modified-Since: @-9") == PassOn(R.CLIENTS_VALIDATOR)
+
+
 def test_a_304_says_nothing_of_a_stored_error() -> None:
     """RFC 9110 §15.4.5: it stands for a 200."""
     for old, new in (("", ""), ("Last-Modified: @-9", "Last-Modified: @-9"), ('ETag: "a"', 'ETag: "a"')):
@@ -356,3 +366,48 @@ def test_a_304_for_head_is_the_clients() -> None:
     one = stored(f'{STALE} | ETag: "a"')
     decision = validate('ETag: "c"', [one], method=b"HEAD", request='If-None-Match: "c"')
     assert decision == PassOn(R.CLIENTS_VALIDATOR)
+
+
+ANSWERS = st.lists(
+    st.sampled_from([
+        "X: 1", "X: 2", "Y: 3", "Age: 4", "Age: x", "Date: @0", "Date: @-60", "Expires: @9", "Cache-Control: max-age=9",
+        "Cache-Control: no-cache", "Cache-Control: no-store", 'Cache-Control: private="x"', "Connection: y", 'ETag: "a"',
+        "Last-Modified: @-9", "Content-Length: 9", "Content-Encoding: br", "Set-Cookie: a", "Vary: A", "Vary: *",
+        "Transfer-Encoding: chunked", "Content-Range: bytes 0-1/2",
+    ]),
+    max_size=6,
+).map(" | ".join)  # fmt: skip
+
+
+@given(ANSWERS, ANSWERS)
+def test_any_update(old: str, new: str) -> None:
+    before, answer = fields(f"Content-Encoding: gzip | {old}"), fields(new)
+    after = updated_fields(before, answer, NOW)
+    assert updated_fields(after, answer, NOW) == after, "the same answer again changes nothing"
+    assert after.get(b"content-encoding") == before.get(b"content-encoding")
+    assert after.all(b"age") == answer.all(b"age")
+    assert after.all(b"date") == (answer.all(b"date") or [format_date(NOW)])
+    taken = set(answer.names()) - {b"content-length", b"content-encoding", b"content-range", b"transfer-encoding"}
+    for name in taken - {b"connection"} - set(answer.members(b"connection")):
+        assert after.all(name) == answer.all(name)
+    for name in set(before.names()) - set(answer.names()) - {b"age", b"date"}:
+        assert after.all(name) == before.all(name)
+
+
+@given(ANSWERS)
+def test_any_304(new: str) -> None:
+    """Nothing is kept that a response must not be kept with, and the client is always served what was validated."""
+    one = stored(f'{STALE} | ETag: "a" | X: old')
+    decision = validate(f'{new} | ETag: "a"' if "ETag" not in new else new, [one])
+    if isinstance(decision, Refetch):
+        return
+    assert isinstance(decision, Freshen)
+    assert decision.serve is not None
+    assert decision.serve[0] is one
+    assert len(decision.updates) + len(decision.drop) == 1
+    said = response_directives(fields(new))
+    assert bool(decision.drop) is (said.no_store or "Vary: *" in new)
+    for _, head in decision.updates:
+        assert b"x" not in head.fields or b"x" not in said.private_fields
+        assert not head.invalidated
+        assert head.response_time == LATER + 1
