@@ -10,16 +10,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
 from revproxy._version import VERSION
-from revproxy.certificates.authority import open_authority
-from revproxy.certificates.checks import check_certificates
-from revproxy.certificates.state import state_folder
-from revproxy.certificates.trust import root_pem, trust_text
 from revproxy.config.listing import Row, listing
 from revproxy.config.load import Examination, examine
 from revproxy.config.mistakes import Mistake
@@ -83,8 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _certificate_mistakes(config: Config) -> Iterable[Mistake]:
+    """Imports what reads certificates only where there are some: it takes longer than all else that a tool does."""
+    if not any(listener.tls for listener in config.listeners):
+        return ()
+    from revproxy.certificates.checks import check_certificates
+
+    return check_certificates(config)
+
+
 def _check(arguments: argparse.Namespace) -> int:
-    examination = examine(arguments.file, [check_certificates])
+    examination = examine(arguments.file, [_certificate_mistakes])
     if arguments.json:
         _print_json(_check_result(arguments.file, examination))
     else:
@@ -98,7 +103,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _routes(arguments: argparse.Namespace) -> int:
-    examination = examine(arguments.file, [check_certificates])
+    examination = examine(arguments.file, [_certificate_mistakes])
     config = examination.config
     if arguments.json:
         result = _check_result(arguments.file, examination)
@@ -120,6 +125,10 @@ _CA_DESCRIPTION = (
 
 
 def _ca(arguments: argparse.Namespace) -> int:
+    from revproxy.certificates.authority import open_authority
+    from revproxy.certificates.state import state_folder
+    from revproxy.certificates.trust import root_pem, trust_text
+
     options = TLSOptions()
     if arguments.file is not None:
         examination = examine(arguments.file)
