@@ -34,7 +34,7 @@ class Flights:
     Times are seconds of any clock that does not go back.
     """
 
-    __slots__ = ("_by_key", "_changed", "_forgotten", "_unshareable", "changes")
+    __slots__ = ("_by_key", "_changed", "_forgotten", "_refused", "changes")
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, Any] = {}

@@ -128,6 +128,13 @@ class CachingResource(Resource):
         key = self._key(request)
         found = self.store.find(key)
         if type(found) is tuple:
+            if not found and controls.plain and request.method == b"GET":
+                member = self.flights.passes(key, self.sweep.now())
+                if member:
+                    request.transaction.cache_status = member
+                    self.serving.add_to(request, member)
+                    self._inner.respond(request)
+                    return
             self._decide(request, controls, key, found, request.transaction.started)
         else:
             Lookup(self, request, controls, key).wait(found)

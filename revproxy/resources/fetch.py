@@ -131,8 +131,10 @@ class Fetch(SharedAnswer):
             for waiter in self._take_waiters():
                 cache.begin_again(waiter)
             return
-        cache.flights.refuse(self._key, self, cache.sweep.now())
-        self._pass_on(head, framing, source, self._told(verdict.reason))
+        told = self._told(verdict.reason)
+        holds = self._controls.plain and not self._selected
+        cache.flights.refuse(self._key, self, cache.sweep.now(), told if holds else b"")
+        self._pass_on(head, framing, source, told)
         self._release_waiters()
 
     def _told(
