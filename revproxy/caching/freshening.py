@@ -13,7 +13,7 @@ from revproxy.caching.groups import labels_of
 from revproxy.caching.options import CacheOptions
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredHead, StoredResponse
-from revproxy.caching.storing import cookie_policy, forbids_storing, not_kept, storable_fields, without
+from revproxy.caching.storing import STATE, cookie_policy, forbids_storing, not_kept, storable_fields, without
 from revproxy.caching.vary import oversized, selecting_of
 from revproxy.http.dates import format_date
 from revproxy.http.fields import Fields
@@ -97,13 +97,20 @@ def on_head(
     request_time: float,
     response_time: float,
 ) -> Freshen | PassOn:
-    """What any answer to HEAD tells of the responses that the request selects (RFC 9111 §4.3.5)."""
-    if status != 200 or controls.no_store:
+    """What any answer to HEAD tells of the responses that the request selects (RFC 9111 §4.3.5).
+
+    Beyond what the RFC asks for, another status that tells of the resource makes them invalid too: HEAD is answered as
+    GET would be (RFC 9110 §9.3.2). Servers that don't know HEAD say so with others.
+    """
+    if controls.no_store or not (200 <= status < 304 or 304 < status < 400 or status in STATE):
         return PassOn(Reason.HEAD)
     same: list[StoredResponse] = []
     different: list[StoredResponse] = []
     for stored in selected:
-        if stored.head.status in (200, 206):
+        known = 200 if stored.head.status == 206 else stored.head.status
+        if known != status:
+            different.append(stored)
+        elif status == 200:
             (same if _agrees(fields, stored, response_time) else different).append(stored)
     if not same and not different:
         return PassOn(Reason.HEAD)

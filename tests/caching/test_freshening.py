@@ -338,20 +338,35 @@ def test_head_on_a_part_compares_the_length_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "request_fields", "old_status"),
-    [(204, "", 200), (404, "", 200), (500, "", 200), (200, "Cache-Control: no-store", 200), (200, "", 404)],
+    ("status", "request_fields", "old_status", "invalidates"),
+    [
+        # Another state of the resource than what is stored.
+        (404, "", 200, True),
+        (410, "", 200, True),
+        (410, "", 206, True),
+        (301, "", 200, True),
+        (204, "", 200, True),
+        (200, "", 404, True),
+        # The same, or a server that does not know HEAD, or is in trouble.
+        (404, "", 404, False),
+        (301, "", 301, False),
+        (304, "", 200, False),
+        (403, "", 200, False),
+        (405, "", 200, False),
+        (501, "", 200, False),
+        (503, "", 200, False),
+        (410, "Cache-Control: no-store", 200, False),
+        (200, "Cache-Control: no-store", 200, False),
+    ],
 )
-def test_answers_to_head_that_tell_nothing(status: int, request_fields: str, old_status: int) -> None:
-    decision = on_head(
-        controls(request_fields),
-        [stored(STALE, old_status)],
-        status,
-        fields('ETag: "b"'),
-        DEFAULT_OPTIONS,
-        LATER,
-        LATER,
-    )
-    assert isinstance(decision, PassOn)
+def test_other_answers_to_head(status: int, request_fields: str, old_status: int, invalidates: bool) -> None:
+    one = stored(STALE, old_status)
+    asked = controls(request_fields)
+    decision = on_head(asked, [one], status, fields('ETag: "b"'), DEFAULT_OPTIONS, LATER, LATER)
+    if invalidates:
+        assert decision == Freshen((), None, (), (one,), R.HEAD_DISAGREES)
+    else:
+        assert decision == PassOn(R.HEAD)
 
 
 def test_head_of_a_stale_response_updates_it() -> None:
