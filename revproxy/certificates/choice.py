@@ -27,7 +27,7 @@ _ECDSA: Final = frozenset({0x0403, 0x0503, 0x0603})
 
 _RSA: Final = frozenset({0x0401, 0x0804})
 _NOTHING: Final[tuple[tuple[bytes, bytes], SSL.Context | None]] = ((b"", b""), None)
-MOST_RETIRED: Final = 256
+MOST_RETIRED: Final = 1024
 """Contexts whose tickets are honoured for as long again; a full handshake is all that the others cost."""
 
 _Key = tuple[bytes, bytes]
@@ -92,7 +92,8 @@ class Choice:
         self._staple = staple
         self._refuses = refuses
         self._contexts: dict[_Key, SSL.Context] = {}
-        self._served: set[_Key] = set()
+        self._served: dict[_Key, bytes] = {}
+        """Contexts that were used, with the names of their ticket keys."""
         self._retired: dict[bytes, tuple[_Key, SSL.Context]] = {}
         """Contexts that only resume what they began, by the names of their ticket keys."""
         by_name: dict[str, list[Certificate]] = {}
@@ -102,9 +103,14 @@ class Choice:
         self._table = NameTable((name, _by_kind(held, now)) for name, held in by_name.items())
         self._default_name = default or ""
         self._default = self._default_of(certificates, default, now)
-        self._take_over(certificates, before)
-        if retired is not None:
-            self._keep_retired(retired)
+        if retired is None:
+            self._take_over(certificates, before)
+        else:
+            # The keys before the newest go on to open tickets, until the newest retire in turn. New contexts are made
+            # when they are asked for: a thousand at once would keep everybody waiting.
+            for key, name in list(retired._served.items())[:MOST_RETIRED]:
+                if name:
+                    self._retired[name] = (key, retired._contexts[key])
 
     def _default_of(
         self, certificates: Sequence[Certificate], default: str | None, now: float
@@ -125,7 +131,7 @@ class Choice:
             for key, context in before._contexts.items():
                 if key[0] in sites and key[1] in current:
                     self._contexts[key] = context
-            self._served = before._served & self._contexts.keys()
+            self._served = {key: name for key, name in before._served.items() if key in self._contexts}
             self._retired = dict(before._retired)
         for name in self._table.exact_names():
             for certificate in self._table.find_by_label(name) or ():
@@ -148,7 +154,9 @@ class Choice:
         certificate = next((each for each in found if takes(hello, each)), found[0])
         context = self._context(site, certificate)
         key = (site.session_id, certificate.fingerprint)
-        self._served.add(key)
+        if key not in self._served:
+            # Once for each context, and not for all of them when they are replaced.
+            self._served[key] = ticket_key_name(context)
         if self._retired:
             for key_name in hello.ticket_keys:
                 made_for, old = self._retired.get(key_name, _NOTHING)
@@ -156,14 +164,6 @@ class Choice:
                 if made_for == key and old is not None:
                     context = old
         return ChosenContext(context, name, site.clients)
-
-    def _keep_retired(self, old: Choice) -> None:
-        """The keys before the newest go on to open tickets, until the newest retire in turn."""
-        for key in list(old._served)[:MOST_RETIRED]:
-            context = old._contexts[key]
-            name = ticket_key_name(context)
-            if name:
-                self._retired[name] = (key, context)
 
     def knows(self, name: str) -> bool:
         """Whether there is a certificate for a name."""
