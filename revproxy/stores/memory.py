@@ -19,8 +19,8 @@ from revproxy.caching.stored import Content, StoredHead, StoredResponse
 from revproxy.interfaces import IStore, Selection, Usage
 from revproxy.stores.changes import Change, RecentChanges
 from revproxy.stores.eviction import Node, S3Fifo
+from revproxy.stores.filling import MemoryFilling
 from revproxy.stores.labels import HOST, LabelIndex, host_of, label_of, labels_of, matches
-from revproxy.stores.pieces import Pieces
 
 MOST_VARIANTS: Final = 32
 """Responses under one key: whoever makes up values of a field that Vary names gets no further."""
@@ -110,7 +110,7 @@ class MemoryStore:
         return entry.responses
 
     def begin(self, key: bytes, expected: int) -> MemoryFilling:
-        return MemoryFilling(self, expected)
+        return MemoryFilling(self, expected, self.recent.count)
 
     def put(self, stored: StoredResponse) -> None:
         """Stores a response whose content is in memory already."""
@@ -343,61 +343,3 @@ class MemoryStore:
             entry.responses = ()
         del self._waste[-STEP:]
         self._clean_soon()
-
-
-class MemoryFilling:
-    """A response that is being stored in memory."""
-
-    __slots__ = ("_began", "_done", "_pieces", "_reserved", "_store", "broken", "size")
-
-    def __init__(self, store: MemoryStore, expected: int) -> None:
-        self._store = store
-        self._began = store.recent.count
-        self._pieces = Pieces()
-        self._reserved = 0
-        self._done = False
-        self.size = 0
-        self.broken = expected > store.largest
-
-    def write(self, data: bytes) -> None:
-        if self._done:
-            return
-        if not self.broken:
-            if self.size + len(data) > self._store.largest or not self._store.reserve(len(data)):
-                self._break()
-            else:
-                self._reserved += len(data)
-        self._pieces.write(data)
-        self.size += len(data)
-
-    def read(self, offset: int, most: int) -> bytes:
-        return self._pieces.read(offset, most)
-
-    def forget(self, offset: int) -> None:
-        if self.broken:
-            self._pieces.forget(offset)
-
-    def commit(self, head: StoredHead) -> StoredResponse | None:
-        if self._done:
-            return None
-        self._done = True
-        self._release()
-        if self.broken:
-            return None
-        stored = self._store.store(head, self._pieces.content(), self._began)
-        if stored is None:
-            self.broken = True
-        return stored
-
-    def discard(self) -> None:
-        self._done = True
-        self._release()
-        self._pieces = Pieces()
-
-    def _break(self) -> None:
-        self.broken = True
-        self._release()
-
-    def _release(self) -> None:
-        self._store.release(self._reserved)
-        self._reserved = 0

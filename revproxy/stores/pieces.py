@@ -80,4 +80,12 @@ class PiecedContent(Content):
         self._pieces = pieces
 
     def read(self, offset: int, most: int) -> bytes:
+        if not offset and most >= self.size:
+            return self._pieces.joined()
         return self._pieces.read(offset, most)
+
+
+def octets_of(content: Content) -> bytes:
+    """All octets of content that is in memory."""
+    octets = content.octets
+    return content.read(0, content.size) if octets is None else octets

@@ -31,8 +31,9 @@ from revproxy.interfaces import IStore, Selection, Usage
 from revproxy.stores.changes import Change, RecentChanges, decode_change
 from revproxy.stores.complaints import Complaints
 from revproxy.stores.encoding import DamagedRecord, Record, decode_record, encode_record
+from revproxy.stores.filling import MemoryFilling
 from revproxy.stores.labels import HOST, host_of, label_of, labels_of, matches
-from revproxy.stores.pieces import Pieces
+from revproxy.stores.pieces import octets_of
 from revproxy.stores.redis_link import RedisAddress, RedisLink
 from revproxy.stores.redis_scripts import ACT, ORDER, REMOVE, STORE
 
@@ -183,8 +184,8 @@ class RedisStore:
 
     # Storing.
 
-    def begin(self, key: bytes, expected: int) -> RedisFilling:
-        return RedisFilling(self, expected, Beginning(self.recent.count, self._last or 0, self._gaps))
+    def begin(self, key: bytes, expected: int) -> MemoryFilling:
+        return MemoryFilling(self, expected, Beginning(self.recent.count, self._last or 0, self._gaps))
 
     def reserve(self, octets: int) -> bool:
         """Asks for room for a part of a response that isn't complete; whether there is any."""
@@ -197,10 +198,11 @@ class RedisStore:
         """Gives room back."""
         self._filling -= octets
 
-    def store(self, head: StoredHead, body: bytes, began: Beginning) -> StoredResponse | None:
+    def store(self, head: StoredHead, content: Content, began: Beginning) -> StoredResponse | None:
         """Sends what is complete."""
         if not self._link.is_connected or self._stopped or self.recent.forbid(head, began.count):
             return None
+        body = octets_of(content)
         # Orders that were heard of are checked; where some were missed since it began, the script has to tell.
         last = began.last if began.gaps != self._gaps or self._last is None else self._last
         try:
@@ -462,62 +464,3 @@ class RedisStore:
         if not self._stopped:
             self._complaints.say(what, failure.value)
         return default
-
-
-class RedisFilling:
-    """A response on its way to Redis, in memory until it is complete."""
-
-    __slots__ = ("_began", "_done", "_pieces", "_reserved", "_store", "broken", "size")
-
-    def __init__(self, store: RedisStore, expected: int, began: Beginning) -> None:
-        self._store = store
-        self._began = began
-        self._pieces = Pieces()
-        self._reserved = 0
-        self._done = False
-        self.size = 0
-        self.broken = expected > store.largest
-
-    def write(self, data: bytes) -> None:
-        if self._done:
-            return
-        if not self.broken:
-            if self.size + len(data) > self._store.largest or not self._store.reserve(len(data)):
-                self.broken = True
-                self._release()
-            else:
-                self._reserved += len(data)
-        self._pieces.write(data)
-        self.size += len(data)
-
-    def read(self, offset: int, most: int) -> bytes:
-        return self._pieces.read(offset, most)
-
-    def forget(self, offset: int) -> None:
-        if self.broken:
-            self._pieces.forget(offset)
-
-    @property
-    def octets(self) -> bytes | None:
-        """All of it."""
-        return None if self.broken or self._done else self._pieces.joined()
-
-    def commit(self, head: StoredHead) -> StoredResponse | None:
-        if self._done:
-            return None
-        self._done = True
-        self._release()
-        if self.broken:
-            return None
-        stored = self._store.store(head, self._pieces.joined(), self._began)
-        self.broken = stored is None
-        return stored
-
-    def discard(self) -> None:
-        self._done = True
-        self._release()
-        self._pieces = Pieces()
-
-    def _release(self) -> None:
-        self._store.release(self._reserved)
-        self._reserved = 0
