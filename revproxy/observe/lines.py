@@ -41,24 +41,41 @@ class LineFormat:
         self._stamp = b""
 
     def _combined(self, transaction: Transaction) -> bytes:
-        """The combined format, then what it lacks: id, upstream, times, octets received, the reason of a failure."""
+        """The combined format, then what it lacks: id, upstream, times, octets received, what a cache did if one was
+        asked, the reason of a failure."""
         t = transaction
         second = int(t.started)
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second)).encode("ascii")
         facts = t.facts
-        if t.reason or facts is None or not t.method or t.connect_time < 0 or t.first_byte_time < 0:
+        cache = t.cache_status
+        if t.reason or facts is None or not t.method:
             return self._unusual(t)
         described = facts.log_described
         if described is None:
             facts.log_described = described = _described(facts.fields)
+        if cache:
+            cache = b'cache="%b" ' % escaped(cache)
+            if not t.upstream:
+                # A hit: no server was asked.
+                return (
+                    b'%b - - [%b] "%b %b HTTP/1.%d" %d %d %b id=%b host="%b" upstream=- total=%.4f connect=- first=- '
+                    b"received=%d %breason=-\n"
+                    % (
+                        t.client, self._stamp, t.method, escaped(t.target), t.version - 10, t.status, t.sent, described,
+                        t.request_id, escaped(t.host), t.total_time, t.received, cache,
+                    )
+                )
+        if t.connect_time < 0 or t.first_byte_time < 0:
+            return self._unusual(t)
         return (
             b'%b - - [%b] "%b %b HTTP/1.%d" %d %d %b id=%b host="%b" upstream=%b total=%.4f connect=%.4f first=%.4f '
-            b"received=%d reason=-\n"
+            b"received=%d %breason=-\n"
             % (
                 t.client, self._stamp, t.method, escaped(t.target), t.version - 10, t.status, t.sent, described,
                 t.request_id, escaped(t.host), t.upstream, t.total_time, t.connect_time, t.first_byte_time, t.received,
+                cache,
             )
         )
 
@@ -68,6 +85,8 @@ class LineFormat:
             t.client, self._stamp, request_line(t), t.status, t.sent, described, t.request_id, escaped(t.host),
             t.upstream or b"-", t.total_time, _seconds(t.connect_time), _seconds(t.first_byte_time), t.received,
         )
+        if t.cache_status:
+            line += b'cache="%b" ' % escaped(t.cache_status)
         if not t.reason:
             return line + b"reason=-\n"
         return line + b'tries=%d reason=%b detail="%b"\n' % (
@@ -84,6 +103,7 @@ def json_line(transaction: Transaction) -> str:
     """A JSON object in one line, with the same facts."""
     t = transaction
     fields = t.facts.fields if t.facts is not None else NO_FIELDS
+    cache = {"cache": escape(t.cache_status)} if t.cache_status else {}
     return json.dumps(
         {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t.started)) + f".{int(t.started % 1 * 1000):03d}Z",
@@ -104,6 +124,7 @@ def json_line(transaction: Transaction) -> str:
             "total": round(t.total_time, 6),
             "connect": _rounded(t.connect_time),
             "first": _rounded(t.first_byte_time),
+            **cache,
             "reason": t.reason or None,
             "detail": t.detail or None,
         }

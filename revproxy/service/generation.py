@@ -11,11 +11,13 @@ from twisted.web.static import File
 from revproxy.config.model import Config, HeaderChanges, Limits, Server, Site, UpstreamOptions
 from revproxy.config.model import Route as RouteOptions
 from revproxy.http.forward import FieldChanges
+from revproxy.interfaces import IStore
 from revproxy.resources.base import Route, Routes
 from revproxy.resources.dispatch import Dispatch
 from revproxy.resources.proxy import ProxyResource
 from revproxy.resources.twisted_request import TwistedResources
 from revproxy.resources.vhost import VirtualHosts
+from revproxy.service.caching import cached
 from revproxy.upstream.group import UpstreamGroup
 from revproxy.upstream.pool import Attempt
 from revproxy.upstream.resolve import DNSTimeToLive, Resolver
@@ -28,10 +30,12 @@ from revproxy.wire.sweep import Sweep
 class Surroundings:
     """What every generation of a process is built with: the reactor and what bounds and times everything."""
 
-    def __init__(self, reactor: Any, sweep: Sweep, budget: OctetBudget) -> None:
+    def __init__(self, reactor: Any, sweep: Sweep, budget: OctetBudget, store: IStore | None = None) -> None:
         self.reactor = reactor
         self.sweep = sweep
         self.budget = budget
+        self.store = store
+        """Where cached routes keep responses; None where no route is cached."""
 
     def connect(self, user: ConnectUser, secure: ClientContext | None) -> Attempt:
         """An attempt to connect, under TLS where there is a context."""
@@ -70,22 +74,27 @@ class Generation:
         self.hosts = VirtualHosts()
         self.sites: dict[IResource, int] = {}
         """The number in the configuration of each site's resource."""
+        self._others = TwistedResources(surroundings.reactor, config.limits.buffered_body_size)
         for number, site in enumerate(config.sites):
             routes = Routes([self._route(options, site) for options in site.routes])
             self.sites[routes] = number
             for host in site.hosts:
                 self.hosts.addHost(host.encode("ascii"), routes)
-        self.dispatch = Dispatch(
-            self.hosts, TwistedResources(surroundings.reactor, config.limits.buffered_body_size)
-        )
+        self.dispatch = Dispatch(self.hosts, self._others)
 
     def _route(self, options: RouteOptions, site: Site) -> Route:
         return Route(
             options.path.encode("utf-8"),
-            self._resource(options, site),
+            self._cached(options, self._resource(options, site)),
             frozenset(method.encode("ascii") for method in options.methods),
             options.body_size,
         )
+
+    def _cached(self, options: RouteOptions, resource: IResource) -> IResource:
+        store = self._surroundings.store
+        if options.cache is None or store is None:
+            return resource
+        return cached(resource, options.cache, self.config.cache, store, self._surroundings.sweep, self._others)
 
     def _resource(self, options: RouteOptions, site: Site) -> IResource:
         if options.proxy is not None:

@@ -19,7 +19,9 @@ from revproxy.certificates.responder import Responders
 from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
+from revproxy.interfaces import IStore
 from revproxy.service.access_log import AccessLog, no_log
+from revproxy.service.caching import is_caching, open_store
 from revproxy.service.generation import Generation, Surroundings
 from revproxy.service.guarding import guarded, in_thread_of
 from revproxy.service.listeners import Acceptor, bind, release
@@ -63,6 +65,8 @@ class ProxyService(Service):
         self.budget = OctetBudget(config.limits.buffered_octets)
         self.acceptors: list[Acceptor] = []
         self.generation: Generation | None = None
+        self.store: IStore | None = None
+        """What all cached routes keep responses in; None where no route is cached."""
         self._request_ids = RequestIds(os.urandom(11))
         self._previous_signal: Any = None
 
@@ -70,7 +74,9 @@ class ProxyService(Service):
         """Begins to accept."""
         super().startService()
         config = self.config
-        self.generation = Generation(config, Surroundings(self._reactor, self.sweep, self.budget))
+        if is_caching(config):
+            self.store = open_store(config.cache, self._reactor)
+        self.generation = Generation(config, Surroundings(self._reactor, self.sweep, self.budget, self.store))
         log = self.access_log
         certificates = self.certificates
         for options, sock in self._sockets:
@@ -172,6 +178,8 @@ class ProxyService(Service):
             channel.stop()
         if self.generation is not None:
             self.generation.stop()
+        if self.store is not None:
+            self.store.stop()
         self.sweep.stop()
         if self.access_log is not None:
             self.access_log.close(self.sweep.now())

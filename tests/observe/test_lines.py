@@ -94,6 +94,25 @@ def test_a_line_of_something_that_was_no_request() -> None:
     assert (parsed["method"], parsed["referer"], parsed["agent"], parsed["upstream"]) == ("", None, None, None)
 
 
+def test_what_a_cache_did_is_told_only_where_one_was_asked() -> None:
+    """As Cache-Status says it; ``cache`` comes before the reason, and no server is named where none was asked."""
+    t = transaction()
+    assert "cache" not in combined(t) and "cache" not in json.loads(LineFormat("json").render(t))
+    t.cache_status = b'revproxy; fwd=miss; detail="a b"'
+    line = combined(t)
+    assert line["cache"] == r'"revproxy; fwd=miss; detail=\"a b\""'
+    assert (line["upstream"], line["connect"], line["reason"]) == ("127.0.0.1:8000", "0.0012", "-")
+    hit = transaction(connected=False)
+    hit.cache_status, hit.upstream = b"revproxy; hit; ttl=59", b""
+    line = combined(hit)
+    assert (line["cache"], line["upstream"], line["reason"]) == ('"revproxy; hit; ttl=59"', "-", "-")
+    assert (line["connect"], line["first"], line["sent"], line["received"]) == ("-", "-", "1234", "5")
+    assert json.loads(LineFormat("json").render(hit))["cache"] == "revproxy; hit; ttl=59"
+    failed = transaction(reason="connect_refused")
+    failed.cache_status = b"revproxy; fwd=stale"
+    assert combined(failed)["cache"] == '"revproxy; fwd=stale"'
+
+
 def test_a_json_line() -> None:
     assert as_json(transaction()) == {
         "time": "2023-11-14T22:13:20.250Z", "id": "id-1", "client": "192.0.2.9", "method": "GET", "target": "/a?b",
