@@ -8,6 +8,8 @@ from typing import Any
 
 from revproxy.caching.key import KeyOptions
 from revproxy.caching.options import CacheOptions
+from revproxy.caching.stored import StoredResponse
+from revproxy.http.target import parse_authority
 from revproxy.resources.base import Route, Routes
 from revproxy.resources.caching import CachingResource
 from revproxy.resources.vhost import VirtualHosts
@@ -106,6 +108,29 @@ class Cached:
 
     def advance(self, seconds: float) -> None:
         self.proxy.advance(seconds)
+
+    def reply(self, octets: bytes, at: int = -1) -> End:
+        """The server sends octets where it got its ``at``-th request (the last one unless told)."""
+        end = self.asked[at][1]
+        end.send(octets)
+        return end
+
+    @property
+    def told(self) -> list[bytes]:
+        """What the log says of the cache, for each request that ended."""
+        return [transaction.cache_status.removeprefix(b"revproxy; ") for transaction in self.proxy.transactions]
+
+    def stored(self, path: bytes = b"/") -> tuple[StoredResponse, ...]:
+        """What is stored for a path of ``a.example``."""
+        key = self.cache.keys.of(b"http", parse_authority(b"a.example"), path)
+        found = self.store.find(key)
+        assert isinstance(found, tuple)
+        return found
+
+
+def told(answer: Answer) -> bytes:
+    """Cache-Status without the cache's name."""
+    return (answer.get(b"cache-status") or b"").removeprefix(b"revproxy; ")
 
 
 def response(*lines: bytes, status: bytes = b"200 OK", body: bytes = b"hello", only_head: bool = False) -> bytes:
