@@ -122,6 +122,18 @@ class Cache:
     disk: int = setting(
         GIB, "Octets of stored responses in the folder.", unit="size", least=MIB, answer="what is used least leaves"
     )
+    redis: str | None = setting(
+        None,
+        'Redis server in which several machines keep responses: "redis://host:6379/0", "rediss://" for TLS, or'
+        ' "unix:///path"; instead of a folder.',
+    )
+    redis_timeout: float = setting(
+        0.5,
+        "Time for an answer of Redis.",
+        unit="duration",
+        most=60.0,
+        answer="nothing is found, and nothing stored",
+    )
     largest: int = setting(
         64 * MIB,
         "Largest content that is stored; half of memory or disk is the most.",

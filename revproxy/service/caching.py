@@ -16,6 +16,7 @@ from revproxy.resources.dispatch import Dispatch
 from revproxy.resources.twisted_request import TwistedResources
 from revproxy.stores.disk import DiskStore
 from revproxy.stores.memory import MemoryStore
+from revproxy.stores.shared import RedisStore
 from revproxy.stores.tiered import TieredStore
 from revproxy.wire.sweep import Sweep
 
@@ -26,9 +27,12 @@ def is_caching(config: Config) -> bool:
 
 
 def open_store(options: Cache, reactor: Any) -> IStore:
-    """The store of this process: memory, before a folder where one is named. Nothing fails here: a folder that can't be
-    opened is tried again while requests are served without it."""
+    """The store of this process: memory, before a folder or Redis where one is named. Nothing fails here: what can't be
+    opened or reached is tried again while requests are served without it."""
     memory = MemoryStore(options.memory, options.largest, reactor)
+    if options.redis is not None:
+        far = RedisStore(options.redis, options.largest, reactor, timeout=options.redis_timeout)
+        return TieredStore(memory, far, reactor)
     if options.folder is None:
         return memory
     return TieredStore(memory, open_folder(options, reactor), reactor)

@@ -110,6 +110,12 @@ MISTAKES = [
     ('[cache]\nfolder = ""', 5, "cache.folder", "no folder is named"),
     ('[cache]\nfolder = "site.toml"', 5, "cache.folder", "is no folder"),
     ('[cache]\nfolder = "no/such"', 5, "cache.folder", "does not exist"),
+    ('[cache]\nredis = "127.0.0.1:6379"', 5, "cache.redis", "a URL is expected"),
+    ('[cache]\nredis = "redis://"', 5, "cache.redis", "a URL is expected"),
+    ('[cache]\nredis = "redis://a:b"', 5, "cache.redis", "a URL is expected"),
+    ('[cache]\nredis = "redis://a/first"', 5, "cache.redis", "a URL is expected"),
+    ('[cache]\nredis = "unix://a/b"', 5, "cache.redis", "a URL is expected"),
+    ('cache = true\n[cache]\nfolder = "kept"\nredis = "redis://a"', 7, "cache.redis", "take one of the two away"),
     ('ttl = "5m"', 4, "site[0].route[0].ttl", 'unknown key "ttl"; it belongs to [site.route.cache]'),
     ("[cache]\nttl = 5", 5, "cache.ttl", "it belongs to [site.route.cache]"),
 ]
@@ -128,6 +134,8 @@ WARNINGS = [
     ('cache.key.headers = ["Cookie"]', 4, f"{HERE}.key.headers[0]", 'name those that matter in "cookies"'),
     ('cache.key.headers = ["Host"]', 4, f"{HERE}.key.headers[0]", "the host counts anyway"),
     ('[cache]\nfolder = "kept"', 5, "cache.folder", 'no route has "cache"'),
+    ('[cache]\nredis = "redis://a"', 5, "cache.redis", 'no route has "cache"'),
+    ('[cache]\nredis_timeout = "1s"', 5, "cache.redis_timeout", "has no effect without redis"),
     ('[cache]\ndisk = "5GiB"', 5, "cache.disk", "has no effect without folder"),
 ]
 
@@ -137,6 +145,22 @@ def test_mistakes(text: str, line: int, key: str, words: str, tmp_path: Path) ->
     [found] = told(tmp_path, text)
     assert (found[0], found[1], found[3]) == (line, key, False)
     assert words in found[2]
+
+
+def test_a_password_is_never_shown(tmp_path: Path) -> None:
+    [found] = told(tmp_path, '[cache]\nredis = "redis://:secret@a:b"')
+    assert "secret" not in found[2]
+
+
+def test_redis_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("revproxy.config.checks.cache.find_spec", lambda name: None)
+    [found] = told(tmp_path, 'cache = true\n[cache]\nredis = "redis://a"')
+    assert found[:2] == (6, "cache.redis") and 'pip install "txrevproxy[redis]"' in found[2]
+
+
+@pytest.mark.parametrize("url", ["redis://a", "rediss://:p@a:6380/1", "unix:///run/redis.sock", "redis://[::1]:7"])
+def test_redis(url: str, tmp_path: Path) -> None:
+    assert told(tmp_path, f'cache = true\n[cache]\nredis = "{url}"') == []
 
 
 @pytest.mark.parametrize(("text", "line", "key", "words"), WARNINGS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.live.support_client import RawClient, ask
+from tests.live.support_process import until
 from tests.live.support_proxy import Proxy
 from tests.live.support_scripted import Accepted, Scripted
+from tests.stores.redis_server import RedisServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n"
 
@@ -27,11 +30,10 @@ def configured(folder: Path, stage: Scripted, more: str) -> Proxy:
     return Proxy.configured(folder, text, listen=False)
 
 
-@pytest.mark.parametrize("kept", ["memory", "folder"])
+@pytest.mark.parametrize("kept", ["", '[cache]\nfolder = "kept"\n'], ids=["memory", "folder"])
 def test_the_second_answer_is_a_stored_one(kept: str, tmp_path: Path) -> None:
     with Scripted(say(b"Cache-Control: max-age=60\r\n")) as stage:
-        folder = '[cache]\nfolder = "kept"\n' if kept == "folder" else ""
-        with configured(tmp_path, stage, "cache = true\n" + folder) as proxy, RawClient(proxy.port) as client:
+        with configured(tmp_path, stage, "cache = true\n" + kept) as proxy, RawClient(proxy.port) as client:
             first, second = client.ask("GET", "/a"), client.ask("GET", "/a")
             assert first.body == second.body == b"hello"
             assert first.get("Cache-Status").startswith("revproxy; fwd=uri-miss; stored; ttl=")
@@ -40,10 +42,27 @@ def test_the_second_answer_is_a_stored_one(kept: str, tmp_path: Path) -> None:
             miss, hit = proxy.records(2)
             assert miss["cache"] == first.get("Cache-Status") and miss["upstream"]
             assert hit["cache"] == second.get("Cache-Status") and hit["upstream"] is None
-        if kept == "folder":
+        if kept:
             # Another process finds what the first one stored.
-            with configured(tmp_path, stage, "cache = true\n" + folder) as proxy, RawClient(proxy.port) as client:
+            with configured(tmp_path, stage, "cache = true\n" + kept) as proxy, RawClient(proxy.port) as client:
                 assert client.ask("GET", "/a").get("Cache-Status").startswith("revproxy; hit; ttl=")
+
+
+def test_redis_gets_it_too(tmp_path: Path) -> None:
+    server = RedisServer()
+    stage = Scripted(say(b"Cache-Control: max-age=60\r\n"))
+    try:
+        with stage, configured(tmp_path, stage, f'cache = true\n[cache]\nredis = "{server.url}"\n') as proxy:
+            numbers = itertools.count()
+
+            def is_kept() -> bool:
+                # What is asked before the connection to Redis is there is kept in memory alone.
+                ask(proxy.port, "GET", f"/{next(numbers)}")
+                return server.command("DBSIZE") not in (b"", b":0\r\n")
+
+            until(is_kept, "something in Redis")
+    finally:
+        server.stop()
 
 
 def test_options_of_a_route_are_obeyed(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from revproxy.config.checks.fields import TOKEN
 from revproxy.config.mistakes import Mistake, Path
@@ -14,6 +16,7 @@ from revproxy.config.units import format_size
 _TOKEN = re.compile(TOKEN)
 _PARAMETER = re.compile(r"[!-~]+")
 _NO_PARAMETER = re.compile(r"[&=?#;]")
+_REDIS_URL = 'a URL is expected: "redis://host:6379/0", "rediss://host:6379/0" or "unix:///path"'
 _VARIOUS = {
     "cookie": 'every visitor sends other cookies: name those that matter in "cookies"',
     "user-agent": 'there are thousands of them: "device = true" tells phones from others',
@@ -36,6 +39,19 @@ def check_cache(config: Config) -> Iterator[Mistake]:
 def _check_store(options: Cache, used: bool) -> Iterator[Mistake]:
     if not options.name or not options.name.isascii() or not options.name.isprintable():
         yield Mistake(path=("cache", "name"), text="a name of printable ASCII characters is expected")
+    if options.redis is not None:
+        wrong = redis_mistake(options.redis)
+        if wrong:
+            yield Mistake(path=("cache", "redis"), text=wrong)
+        elif options.folder is not None:
+            text = "responses are kept in a folder or in Redis: take one of the two away"
+            yield Mistake(path=("cache", "redis"), text=text, related=(("cache", "folder"),))
+        elif not used:
+            text = 'no route has "cache": nothing is ever kept there'
+            yield Mistake(path=("cache", "redis"), text=text, related=(("sites",),), warning=True)
+    elif options.redis_timeout != Cache().redis_timeout:
+        text = "has no effect without redis"
+        yield Mistake(path=("cache", "redis_timeout"), text=text, related=(("cache", "redis"),), warning=True)
     if options.folder is None:
         if options.disk != Cache().disk:
             text = "has no effect without folder: it is the folder's size"
@@ -47,6 +63,26 @@ def _check_store(options: Cache, used: bool) -> Iterator[Mistake]:
     elif not used:
         text = 'no route has "cache": nothing is ever kept there'
         yield Mistake(path=("cache", "folder"), text=text, related=(("sites",),), warning=True)
+
+
+def redis_mistake(url: str) -> str:
+    """Why responses can't be kept in Redis, or empty. The URL is never shown: there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return _REDIS_URL
+    number = parts.path.strip("/")
+    if parts.scheme == "unix":
+        good = bool(parts.path) and not parts.hostname
+    else:
+        good = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and port != 0
+        good = good and (not number or (number.isascii() and number.isdigit()))
+    if not good:
+        return _REDIS_URL
+    if find_spec("txredisapi") is None:
+        return 'the package that speaks to Redis is missing: pip install "txrevproxy[redis]"'
+    return ""
 
 
 def folder_mistake(folder: str) -> str:
