@@ -10,6 +10,7 @@ FUZZ_TIME ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
+SSLYZE := .venv-sslyze
 # Pages and code are not copied by an editable install, so only what it reads makes it old.
 SOURCES := setup.cfg pyproject.toml revproxy/_version.py
 
@@ -23,7 +24,7 @@ demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy --port $(PORT)
 
 # All three run, even after one failed: one run tells everything that is wrong.
-test: $(VENV)/test.stamp
+test: $(VENV)/test.stamp $(SSLYZE)/stamp
 	@failed=; \
 	$(BIN)/ruff check --quiet . || failed="$$failed ruff"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
@@ -51,7 +52,7 @@ dist: $(VENV)/test.stamp
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis fuzz/corpus fuzz/findings
+	rm -rf $(VENV) $(SSLYZE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis fuzz/corpus fuzz/findings
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian's python3 comes without ensurepip: then virtualenv does, if it is there, and a clear word if it is not.
@@ -72,3 +73,11 @@ $(VENV)/%.stamp: $(SOURCES) | $(BIN)/python
 	@echo "installing revproxy with what '$*' needs into $(VENV)"
 	@$(INSTALL) --editable '.[$*]'
 	@touch $@
+
+# An environment of its own: sslyze's pins clash with ours. Where it has no wheels, its test says so and skips.
+$(SSLYZE)/stamp: | $(VENV)/test.stamp
+	@echo "installing sslyze into $(SSLYZE)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=22.3'
+	@$(BIN)/python -m venv --without-pip $(SSLYZE)
+	@$(BIN)/python -m pip --python $(SSLYZE)/bin/python install --quiet --disable-pip-version-check 'sslyze>=6.3' \
+		&& touch $@ || echo "sslyze can't be installed here" >&2

@@ -108,9 +108,9 @@ class Choice:
         else:
             # The keys before the newest go on to open tickets, until the newest retire in turn. New contexts are made
             # when they are asked for: a thousand at once would keep everybody waiting.
-            for key, name in list(retired._served.items())[:MOST_RETIRED]:
-                if name:
-                    self._retired[name] = (key, retired._contexts[key])
+            for key, key_name in list(retired._served.items())[:MOST_RETIRED]:
+                if key_name:
+                    self._retired[key_name] = (key, retired._contexts[key])
 
     def _default_of(
         self, certificates: Sequence[Certificate], default: str | None, now: float

@@ -134,7 +134,12 @@ def make(
         location = x509.UniformResourceIdentifier(responder)
         access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)
         builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    # Strict verifiers ask for both (RFC 5280 §4.2.1.1, §4.2.1.2).
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     signer = issuer.key if issuer else key
+    if issuer:
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+        builder = builder.add_extension(above, critical=False)
     return Pair(builder.sign(signer, hashes.SHA256()), key)
 
 

@@ -62,7 +62,7 @@ class Proxy(Front):
 
     def await_start(self) -> None:
         """Waits until it serves."""
-        match = self.wait_for(r"listens on (?:http://\S+?:(\d+)/|unix:)")
+        match = self.wait_for(r"listens on (?:https?://\S+?:(\d+)/|unix:)")
         self.port = int(match[1] or 0)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
