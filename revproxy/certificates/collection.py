@@ -110,6 +110,11 @@ class Certificates:
         """All certificates in force."""
         return self._all
 
+    @property
+    def from_files(self) -> tuple[Certificate, ...]:
+        """Those of them that lie in files."""
+        return self._files.certificates
+
     # What changes it.
 
     def provide(self, source: str, certificates: Sequence[Certificate]) -> None:

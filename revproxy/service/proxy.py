@@ -21,6 +21,7 @@ from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
 from revproxy.interfaces import IStore
 from revproxy.service.access_log import AccessLog, no_log
+from revproxy.service.acme import open_acme
 from revproxy.service.caching import is_caching, open_store
 from revproxy.service.generation import Generation, Surroundings
 from revproxy.service.guarding import guarded, in_thread_of
@@ -55,6 +56,8 @@ class ProxyService(Service):
                 config, in_thread=in_thread_of(reactor), staple=stapling.of if stapling is not None else None
             )
             self._stapling = stapling
+        self.acme = open_acme(config, self.certificates, reactor) if self.certificates is not None else None
+        """Who has certificates issued; None where nobody does."""
         self._sockets = bind(config.listeners)
         try:
             self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
@@ -80,9 +83,12 @@ class ProxyService(Service):
         log = self.access_log
         certificates = self.certificates
         for options, sock in self._sockets:
+            dispatch = guarded(self.generation, options, certificates)
+            if self.acme is not None and not options.tls:
+                dispatch = self.acme.answers.before(dispatch)
             frontend = Frontend(
                 limits=config.limits,
-                dispatch=guarded(self.generation, options, certificates),
+                dispatch=dispatch,
                 record=log.record if log is not None else no_log,
                 sweep=self.sweep,
                 budget=self.budget,
@@ -103,6 +109,8 @@ class ProxyService(Service):
                 self._stapling.cover(certificates.all)
                 certificates.on_change.append(self._stapling.cover)
                 self.sweep.on_tick.append(self._stapling.tick)
+        if self.acme is not None:
+            self.sweep.on_tick.append(self.acme.tick)
         if log is not None:
             self.sweep.on_tick.append(log.flush)
             log.warn_if_unseen()
@@ -154,6 +162,8 @@ class ProxyService(Service):
             return None
         for acceptor in self.acceptors:
             acceptor.stop()
+        if self.acme is not None:
+            self.acme.stop()
         for channel in self.channels:
             channel.drain()
         count = len(self.channels)

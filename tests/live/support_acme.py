@@ -1,0 +1,123 @@
+"""A real ACME server for the live tests: pebble, the small one of the people who run Let's Encrypt.
+
+Names are looked up at ``pebble-challtestsrv``, which says that every name is at 127.0.0.1. Pebble loses all it knows
+when it ends, refuses a part of all nonces, and sends to ports of our choice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certificates.making import make_root, pem_of
+from tests.live.support_process import Child, free_port
+
+KEY_ID = "kid-1"
+MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+
+
+def require_pebble() -> None:
+    """Skips where there is none; CI installs it."""
+    for program in ("pebble", "pebble-challtestsrv"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed: apt install pebble")
+
+
+class Names(Child):
+    """A DNS server that knows every name, as ours."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.management = free_port()
+        super().__init__(
+            "names",
+            [
+                *("pebble-challtestsrv", "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""),
+                *("-defaultIPv4", "127.0.0.1", "-dns01", f"127.0.0.1:{self.port}"),
+                *("-management", f"127.0.0.1:{self.management}"),
+            ],
+            folder,
+        )
+        self.wait_for(r"[Mm]anagement")
+
+    def answer(self, name: str, address: str) -> None:
+        """Gives a name another address."""
+        body = json.dumps({"host": name, "addresses": [address]}).encode()
+        url = f"http://127.0.0.1:{self.management}/add-a"
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=10) as answer:
+            answer.read()
+
+
+class Pebble(Child):
+    """An ACME server."""
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Names,
+        *,
+        http_port: int,
+        tls_port: int,
+        port: int = 0,
+        external: bool = False,
+        nonce_reject: int = 20,
+        alternate_roots: int = 0,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self.management = free_port()
+        root = make_root("the authority of the ACME server's own certificate")
+        own = root.issue("127.0.0.1", "localhost")
+        self.ca = folder / "ca.pem"
+        self.ca.write_bytes(pem_of(root.certificate))
+        (folder / "own.pem").write_bytes(pem_of(own.certificate))
+        (folder / "own.key").write_bytes(pem_of(own.key))
+        options: dict[str, Any] = {
+            "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": f"127.0.0.1:{self.management}",
+            "certificate": str(folder / "own.pem"),
+            "privateKey": str(folder / "own.key"),
+            "httpPort": http_port,
+            "tlsPort": tls_port,
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": external,
+        }
+        if external:
+            options["externalAccountMACKeys"] = {KEY_ID: MAC_KEY}
+        (folder / "pebble.json").write_text(json.dumps({"pebble": options}), "utf-8")
+        os.environ.update(
+            PEBBLE_VA_NOSLEEP="1",
+            PEBBLE_WFE_NONCEREJECT=str(nonce_reject),
+            PEBBLE_AUTHZREUSE="0",
+            PEBBLE_ALTERNATE_ROOTS=str(alternate_roots),
+        )
+        super().__init__(
+            "pebble",
+            ["pebble", "-config", folder / "pebble.json", "-dnsserver", f"127.0.0.1:{names.port}", "-strict"],
+            folder,
+        )
+        self.wait_for(r"ACME directory available")
+
+    @property
+    def directory(self) -> str:
+        return f"https://127.0.0.1:{self.port}/dir"
+
+    def manage(self, path: str) -> bytes:
+        """What the management interface tells."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{self.management}{path}", timeout=10, context=context
+        ) as answer:
+            octets: bytes = answer.read()
+        return octets
+
+    def root(self, number: int = 0) -> bytes:
+        """A root of the certificates it issues, as PEM."""
+        return self.manage(f"/roots/{number}")
