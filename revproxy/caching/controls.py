@@ -82,6 +82,28 @@ class RequestControls:
         if not self.plain:
             self._read(fields)
 
+    def beside(self, fields: Fields) -> RequestControls:
+        """The controls of the same fields with a Cookie, which has no say in any of them."""
+        controls = RequestControls.__new__(RequestControls)
+        controls.fields = fields
+        controls.no_cache = self.no_cache
+        controls.no_store = self.no_store
+        controls.only_if_cached = self.only_if_cached
+        controls.max_age = self.max_age
+        controls.max_stale = self.max_stale
+        controls.min_fresh = self.min_fresh
+        controls.stale_if_error = self.stale_if_error
+        controls.pragma = self.pragma
+        controls.authorized = self.authorized
+        controls.conditional = self.conditional
+        controls.for_origin = self.for_origin
+        controls.ranged = self.ranged
+        controls.has_content = self.has_content
+        controls.upgrades = self.upgrades
+        controls.plain = self.plain
+        controls.undemanding = self.undemanding
+        return controls
+
     def _read(self, fields: Fields) -> None:
         value = fields.get(b"cache-control")
         if value is not None:

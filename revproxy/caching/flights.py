@@ -13,7 +13,7 @@ from typing import Any, Final
 UNSHAREABLE_FOR: Final = 10.0
 """Seconds for which nobody waits for a key whose answer turned out not to be shareable."""
 MOST_REMEMBERED: Final = 10_000
-SAMPLED: Final = 16
+SAMPLED: Final = 64
 
 
 class _Refusal:

@@ -15,6 +15,7 @@ class RequestFacts:
     __slots__ = (
         "accepts_trailers",
         "authority",
+        "base",
         "cache_view",
         "expects_continue",
         "fields",
@@ -54,6 +55,28 @@ class RequestFacts:
         """What the fields say to a cache, worked out once by the first that asks."""
         self.log_described: bytes | None = None
         """What the access log says of the client's software, rendered once."""
+        self.base: RequestFacts | None = None
+        """The facts of the same fields without Cookie, where those were known: whoever derives something that Cookie
+        has no say in can share it."""
+
+    def beside(self, fields: Fields) -> RequestFacts:
+        """The facts of these fields with a Cookie, which decides nothing of them."""
+        facts = RequestFacts.__new__(RequestFacts)
+        facts.version = self.version
+        facts.fields = fields
+        facts.framing = self.framing
+        facts.authority = self.authority
+        facts.options = self.options
+        facts.persistent = self.persistent
+        facts.expects_continue = self.expects_continue
+        facts.upgrades = self.upgrades
+        facts.accepts_trailers = self.accepts_trailers
+        facts.forwarded_by = None
+        facts.forwarded = b""
+        facts.cache_view = None
+        facts.log_described = self.log_described
+        facts.base = self
+        return facts
 
 
 def request_facts(head: RequestHead) -> RequestFacts:
@@ -61,7 +84,14 @@ def request_facts(head: RequestHead) -> RequestFacts:
     fields = head.fields
     facts = fields.memo
     if facts is None or facts.version != head.version:
-        facts = RequestFacts(head.version, fields)
+        base = fields.base
+        if base is None:
+            facts = RequestFacts(head.version, fields)
+        else:
+            known = base.memo
+            if known is None or known.version != head.version:
+                known = base.memo = RequestFacts(head.version, base)
+            facts = known.beside(fields)
         if fields.lines:
             fields.memo = facts
     return facts  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours

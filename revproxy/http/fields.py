@@ -85,7 +85,7 @@ class FieldError(ValueError):
 class Fields:
     """The fields of one head or trailer section, in order, as they were written."""
 
-    __slots__ = ("_index", "_repeated", "lines", "memo")
+    __slots__ = ("_index", "_repeated", "base", "lines", "memo")
 
     def __init__(
         self,
@@ -98,11 +98,23 @@ class Fields:
         self._repeated = repeated
         self.memo: Any = None
         """Whatever the one user of this value derived from it; never part of the value."""
+        self.base: Fields | None = None
+        """The same fields without Cookie, where those were known: what Cookie has no say in can be taken from there."""
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Fields:
         """Fields from (name, value) pairs that are known to be valid."""
         return cls([(name.lower(), name, value) for name, value in pairs])
+
+    def with_cookie(self, line: Line, at: int) -> Fields:
+        """These fields, which have no Cookie, with that line put before line number ``at``."""
+        index = self._index
+        if index is None:
+            index = self._read()
+        lines = self.lines
+        fields = Fields((*lines[:at], line, *lines[at:]), {**index, b"cookie": line[2]}, self._repeated)
+        fields.base = self
+        return fields
 
     def _read(self) -> dict[bytes, bytes]:
         index: dict[bytes, bytes] = {}

@@ -54,10 +54,26 @@ class ResponseHead:
         return f"<ResponseHead {self.status} {self.reason!r} {self.version} {self.fields!r}>"
 
 
+_COOKIE: Final = b"\r\nCookie: "
+
+
 class RequestParser:
     """Cuts request heads from a connection's octets."""
 
-    __slots__ = ("_block", "_fields", "_head", "_octets", "consumed", "head_count", "head_size", "target_length")
+    __slots__ = (
+        "_base",
+        "_base_at",
+        "_base_block",
+        "_base_line",
+        "_block",
+        "_fields",
+        "_head",
+        "_octets",
+        "consumed",
+        "head_count",
+        "head_size",
+        "target_length",
+    )
 
     def __init__(self, head_size: int, head_count: int, target_length: int) -> None:
         self.head_size = head_size
@@ -67,6 +83,12 @@ class RequestParser:
         self._fields = NO_FIELDS
         self._head: RequestHead | None = None
         self._octets = b""
+        # The block parsed last without its Cookie, and where that stood: a browser's next head often differs in nothing
+        # else.
+        self._base: Fields | None = None
+        self._base_block = b""
+        self._base_at = 0
+        self._base_line = 0
         self.consumed = 0
         """Octets that the head returned last took from the front."""
 
@@ -107,7 +129,7 @@ class RequestParser:
         block = data[line_end + 2 : end]
         if block != self._block:
             try:
-                self._fields = parse_fields(block, self.head_count)
+                self._fields = self._parse_block(block)
             except FieldError as mistake:
                 self._block = b""
                 self._fields = NO_FIELDS
@@ -119,6 +141,32 @@ class RequestParser:
         self._octets = data[start : end + 4]
         self._head = head = RequestHead(method, target, version, self._fields)
         return head
+
+    def _parse_block(self, block: bytes) -> Fields:
+        """Reads field lines; where all but Cookie is as before, only that. Raises as ``parse_fields``."""
+        at = block.find(_COOKIE)
+        if at < 0:
+            return parse_fields(block, self.head_count)
+        end = block.find(b"\r\n", at + 2)
+        if end < 0:
+            end = len(block)
+        value = block[at + len(_COOKIE) : end]
+        rest = block[:at] + block[end:]
+        base = self._base
+        if base is not None and at == self._base_at and rest == self._base_block:
+            if value.translate(None, VALUE_OCTETS):
+                return parse_fields(block, self.head_count)
+            return base.with_cookie((b"cookie", b"Cookie", value.strip(b" \t")), self._base_line)
+        fields = parse_fields(block, self.head_count)
+        self._base = None
+        if not fields.is_repeated(b"cookie"):
+            number = block.count(b"\r\n", 0, at) + 1
+            lines = fields.lines
+            self._base = Fields((*lines[:number], *lines[number + 1 :]))
+            self._base_block = rest
+            self._base_at = at
+            self._base_line = number
+        return fields
 
     def _version(self, raw: bytes) -> int:
         if len(raw) == 8 and raw.startswith(b"HTTP/") and raw[6:7] == b"." and raw[5:6].isdigit() and raw[7:].isdigit():

@@ -55,6 +55,8 @@ class LineFormat:
         described = facts.log_described
         if described is None:
             facts.log_described = described = _described(facts.fields)
+            if facts.base is not None:
+                facts.base.log_described = described
         if cache:
             cache = b'cache="%b" ' % escaped(cache)
             if not t.upstream:

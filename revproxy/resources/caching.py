@@ -29,7 +29,6 @@ from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredHead, StoredResponse
 from revproxy.caching.vary import matching, selects, surplus
 from revproxy.errors import CacheOnly, ProxyError
-from revproxy.http.fields import Fields
 from revproxy.http.forward import Network, OutgoingHead
 from revproxy.http.validators import same_strong_validator
 from revproxy.interfaces import Filling, IResponder, IStore, Request, Selection
@@ -57,9 +56,22 @@ class RequestView:
 
     __slots__ = ("controls", "rewriting")
 
-    def __init__(self, fields: Fields) -> None:
-        self.controls = RequestControls(fields)
-        self.rewriting = bool(rewriting_field(fields))
+    def __init__(self, controls: RequestControls, *, rewriting: bool) -> None:
+        self.controls = controls
+        self.rewriting = rewriting
+
+
+def _view(request: Request) -> RequestView:
+    """Made anew, or out of that of the same fields without Cookie."""
+    fields = request.fields
+    base = request.facts.base
+    if base is None or base.fields is not fields.base:
+        return RequestView(RequestControls(fields), rewriting=bool(rewriting_field(fields)))
+    known = base.cache_view
+    if not isinstance(known, RequestView):
+        known = RequestView(RequestControls(base.fields), rewriting=bool(rewriting_field(base.fields)))
+        base.cache_view = known
+    return RequestView(known.controls.beside(fields), rewriting=known.rewriting)
 
 
 @implementer(IResponder)
@@ -117,7 +129,7 @@ class CachingResource(Resource):
         facts = request.facts
         view = facts.cache_view
         if view is None or view.controls.fields is not request.fields:  # type: ignore[attr-defined]
-            view = facts.cache_view = RequestView(request.fields)
+            view = facts.cache_view = _view(request)
         if view.rewriting:  # type: ignore[attr-defined]
             self._pass(request, view.controls, Reason.REWRITING_FIELD)  # type: ignore[attr-defined]
             return

@@ -75,7 +75,8 @@ class ResumableStream(TlsStream):
         self._shared = shared
 
     def _finish(self) -> None:
-        if not self.closed:
+        # OpenSSL resumes no session of a connection that was freed without close_notify.
+        if not self.closed and (self._closing or self.input_at_end):
             self._shared.remember(self.connection)
         super()._finish()
 

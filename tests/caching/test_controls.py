@@ -116,3 +116,21 @@ def test_any_octets_are_read(value: bytes) -> None:
 )
 def test_cookies_that_bypass(request_fields: str, bypasses: bool) -> None:
     assert bypassing_cookie(fields(request_fields), frozenset({b"session"})) is bypasses
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [(b"Accept", b"*/*")],
+        [(b"Cache-Control", b"max-age=5, min-fresh=3, max-stale=2, stale-if-error=9, only-if-cached")],
+        [(b"Cache-Control", b"no-cache, no-store"), (b"If-None-Match", b'"a"'), (b"Range", b"bytes=0-1")],
+        [(b"Pragma", b"no-cache"), (b"Authorization", b"x"), (b"If-Match", b'"a"'), (b"Content-Length", b"3")],
+        [(b"Upgrade", b"websocket")],
+    ],
+)
+def test_a_cookie_changes_nothing(lines: list[tuple[bytes, bytes]]) -> None:
+    fields = Fields.of([*lines, (b"Cookie", b"a=b")])
+    beside, own = RequestControls(Fields.of(lines)).beside(fields), RequestControls(fields)
+    for name in RequestControls.__slots__:
+        assert getattr(beside, name) == getattr(own, name), name

@@ -42,6 +42,27 @@ REQUESTS: Final = [
     b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a",
+    # Only the Cookie differs, is missing, is none, is somewhere else, or is written otherwise.
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: b=22; c\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: \r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie:  x \t\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\nb\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\rb\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\r\n b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nAccept: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=2\r\nAccept: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nCookie: a=1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nCookie: a=2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\ncookie: a=2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=3\r\ncookie: a=2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.0\r\nHost: a\r\nCookie: a=1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nCookie: a=1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nX: c\r\nX: d\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nConnection: cookie\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=2\r\nConnection: cookie\r\n\r\n",
 ]
 FORWARDINGS: Final = [
     RequestForwarding(),
@@ -65,7 +86,7 @@ def _request(parser: RequestParser, raw: bytes, forwarding: RequestForwarding, *
     return described, block, parser.consumed, head.path
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(REQUESTS), st.sampled_from(FORWARDINGS), st.booleans()), min_size=2, max_size=8
