@@ -50,8 +50,6 @@ _SPEAKING: Final = frozenset({b"etag", b"expires", b"last-modified", b"set-cooki
 
 def refused_request(controls: RequestControls, options: CacheOptions) -> Reason | None:
     """Why a GET or HEAD request neither reads nor writes the cache, by its fields alone."""
-    if controls.has_content:
-        return Reason.REQUEST_CONTENT
     if controls.upgrades:
         return Reason.UPGRADE
     if options.bypasses:
@@ -60,7 +58,8 @@ def refused_request(controls: RequestControls, options: CacheOptions) -> Reason 
             return Reason.BYPASS_HEADER
         if options.bypass_cookies and bypassing_cookie(fields, options.bypass_cookies):
             return Reason.BYPASS_COOKIE
-    return None
+    # Last, since it is the one that does not hold for POST.
+    return Reason.REQUEST_CONTENT if controls.has_content else None
 
 
 def on_response(

@@ -314,6 +314,15 @@ def test_options(response: str, status: int, request_fields: str, options: dict[
     assert answer(response, status, request=request_fields, options=made).reason is reason
 
 
+@pytest.mark.parametrize(("cookie", "reason"), [("sid=1", R.BYPASS_COOKIE), ("aid=1", R.STORED)])
+def test_bypasses_hold_for_post_too(cookie: str, reason: Reason) -> None:
+    """Though content, which keeps a GET out of the cache, is a POST's own."""
+    options = CacheOptions(bypass_cookies=frozenset({b"sid"}))
+    request = f"Content-Length: 3 | Cookie: {cookie}"
+    response = f"{FRESH} | Content-Location: /a?b"
+    assert answer(response, method=b"POST", request=request, options=options).reason is reason
+
+
 @pytest.mark.parametrize(
     ("response", "options", "kept"),
     [
