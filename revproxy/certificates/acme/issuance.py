@@ -103,6 +103,7 @@ class Issuance:
         self._stopped = False
         self._said: set[str] = set()
         self._provided: tuple[bytes, ...] | None = None
+        self._told_missing: frozenset[tuple[str, ...]] = frozenset()
         self._known_wanted: tuple[tuple[bytes, ...], list[tuple[str, ...]]] | None = None
         self._serve()
 
@@ -146,9 +147,15 @@ class Issuance:
         self._issued.take(await in_thread(self._issued.look))
         self._serve()
         if not store.is_locked:
-            if not await in_thread(store.lock):
+            # In this thread: it takes no time, and is not given to somebody who has been stopped in between.
+            if not store.lock():
                 return
-            await in_thread(self._take_over)
+            try:
+                await in_thread(self._take_over)
+            except BaseException:
+                # Without knowing what has failed already, nothing may be tried.
+                store.unlock()
+                raise
         await self._start_what_is_due()
         self._said.clear()
 
@@ -172,7 +179,10 @@ class Issuance:
         wanted = self._wanted()
         first = {names[0] for names in wanted}
         serving = [
-            certificate for name, certificate in self._issued.items() if name in first or certificate.not_after > now
+            certificate
+            # Those that are wanted win over what is left of an earlier configuration.
+            for name, certificate in sorted(self._issued.items(), key=lambda item: (item[0] not in first, item[0]))
+            if name in first or certificate.not_after > now
         ]
         missing = [names for names in wanted if self._issued.get(names[0]) is None]
         if self._certificates.authority is not None:
@@ -186,12 +196,14 @@ class Issuance:
             return
         self._provided = provided
         for names in missing:
-            _log.warn(
-                "ACME: there is no certificate for {names} yet: a self-signed one is served until {host} has issued"
-                " one",
-                names=", ".join(names),
-                host=self._server.host,
-            )
+            if names not in self._told_missing:
+                _log.warn(
+                    "ACME: there is no certificate for {names} yet: a self-signed one is served until {host} has"
+                    " issued one",
+                    names=", ".join(names),
+                    host=self._server.host,
+                )
+        self._told_missing = frozenset(missing)
         self._certificates.provide("acme", [*serving, *stand_ins])
 
     # What the process with the lock does.
