@@ -21,8 +21,8 @@ LONGEST_GROUP: Final = 256
 MOST_TAGS: Final = 1000
 LONGEST_TAG: Final = 1024
 
-SAFE_METHODS: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
-"""RFC 9110 §9.2.1; a method that nobody knows is not safe."""
+SAFE_METHODS: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"))
+"""Methods that are registered as safe (RFC 9110 §9.2.1, §16.1.1). Any other may change what is stored."""
 
 _TAG_SEPARATORS: Final = {b"surrogate-key": b" ", b"xkey": b" ", b"cache-tag": b","}
 TAG_FIELDS: Final = frozenset(_TAG_SEPARATORS)

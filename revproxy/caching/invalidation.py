@@ -6,11 +6,9 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from revproxy.caching.groups import SAFE_METHODS
 from revproxy.caching.storing import resolved
 from revproxy.http.fields import Fields
-
-SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
-"""Methods that are registered as safe (RFC 9110 §9.2.1, §16.1.1). Any other may change what is stored."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -21,7 +19,7 @@ def invalidated(method: bytes, url: bytes, status: int, fields: Fields) -> tuple
 
     To be acted upon before the response itself is stored.
     """
-    if method in SAFE or not 200 <= status < 400:
+    if method in SAFE_METHODS or not 200 <= status < 400:
         return ()
     urls = [url]
     origin = _origin(url)

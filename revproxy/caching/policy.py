@@ -22,7 +22,8 @@ from revproxy.caching.controls import RequestControls
 from revproxy.caching.decisions import Forward, GatewayTimeout, Pairs, PassOn, RequestDecision, Revalidate, Serve
 from revproxy.caching.freshening import on_head, on_validation
 from revproxy.caching.freshness import Judgement, judged
-from revproxy.caching.invalidation import SAFE, invalidated
+from revproxy.caching.groups import SAFE_METHODS
+from revproxy.caching.invalidation import invalidated
 from revproxy.caching.options import CacheOptions
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredResponse
@@ -73,7 +74,7 @@ def on_request(
             age = int(now - judgement.born)
             return Serve(stored, age, int(judgement.fresh_until - now), False, False, judgement.fresh_reason)
     if method != b"GET" and method != b"HEAD":
-        reason = Reason.METHOD if method in SAFE else Reason.UNSAFE_METHOD
+        reason = Reason.METHOD if method in SAFE_METHODS else Reason.UNSAFE_METHOD
         return Forward(reason, method == b"POST" and not controls.no_store, False, False)
     decision = _on_retrieval(method, controls, selected, variants, options, now)
     if controls.only_if_cached and not isinstance(decision, Serve):

@@ -115,7 +115,7 @@ class Fetch(SharedAnswer):
             elif not cache.may_keep(self):
                 verdict = Refuse(Reason.ODD_HOST, False)
         if isinstance(verdict, Refuse):
-            if verdict.outdated:
+            if verdict.outdated and asked is not None:
                 for stored in self._selected:
                     cache.store.remove(stored)
             self._refused(verdict, head, framing, source)
