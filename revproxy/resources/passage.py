@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from revproxy.caching.controls import RequestControls
 from revproxy.caching.decisions import Forward, Freshen, Revalidate, Serve
-from revproxy.caching.invalidation import SAFE
+from revproxy.caching.groups import SAFE_METHODS
 from revproxy.caching.policy import FAILURES, on_failure, on_head, on_validation
 from revproxy.caching.stored import StoredResponse
 from revproxy.errors import ClientGone, ProxyError
@@ -65,7 +65,7 @@ class Passage(ForwardedRequest):
                     source.cancel(ClientGone("a stored response is used instead of the server's"))
                 return
             self._heard(head)
-        elif self.method not in SAFE:
+        elif self.method not in SAFE_METHODS:
             cache.invalidate(self, head)
         why = decision.reason.forward or "bypass"
         member = cache.status.forward(why, detail=decision.reason.detail, collapsed=self._collapsed)
