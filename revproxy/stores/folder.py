@@ -95,9 +95,13 @@ class Folder:
         What ``must`` not be lost throws all away if it can't be written.
         """
         opened = self.open()
+        environment = self.environment
+        if must and opened is not None and environment.is_replaced():
+            # Others may use the new files already: an order belongs there.
+            self._let_go()
+            opened = self.open()
         if opened is None:
             return None
-        environment = self.environment
         try:
             with opened.begin(write=True) as txn:
                 writing = Writing(txn, environment.tables, self.token)
@@ -160,6 +164,11 @@ class Folder:
             self._retry = self._reactor.seconds() + RETRY
             self.complaints.say("the folder could not be made anew", error)
 
+    def _let_go(self) -> None:
+        self.complaints.say("the folder was replaced", "its files are not those that are open")
+        self._forget()
+        self.environment.close()
+
     def _forget(self) -> None:
         self.known.clear()
         self.visited.clear()
@@ -176,9 +185,7 @@ class Folder:
         if environment.lmdb is None:
             return
         if environment.is_replaced():
-            self.complaints.say("the folder was replaced", "its files are not those that are open")
-            self._forget()
-            environment.close()
+            self._let_go()
             return
         if self.visited:
             self.write("visits were not noted", self.note_visits)

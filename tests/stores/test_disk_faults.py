@@ -18,7 +18,7 @@ from revproxy.interfaces import Selection
 from revproxy.stores import environment as environments
 from revproxy.stores.complaints import EVERY
 from revproxy.stores.disk import DiskStore
-from revproxy.stores.environment import Environment
+from revproxy.stores.environment import LAST_CHANGE, Environment
 from revproxy.stores.tables import ID
 from tests.stores.responses import EN, KEY, URL, fill, folder, keep, make_head, octets, page, whole
 
@@ -329,6 +329,19 @@ def test_a_folder_that_another_process_made_anew(path: str) -> None:
         clock.advance(1)
         assert store.find(page(1).key) == ()
         environment.close()
+
+
+def test_a_purge_goes_to_the_new_files_at_once(path: str) -> None:
+    with opened(path) as store:
+        keep(store, page(1))
+        environment = Environment(os.path.realpath(path))
+        environment.map_size = 1 << 24
+        shutil.rmtree(os.path.join(path, "index"))
+        environment.make_anew()
+        before = environment.page[LAST_CHANGE]
+        environment.close()
+        store.purge(Selection(tag=b"t"))
+        assert store.environment.page[LAST_CHANGE] == before + 1
 
 
 # No room.
