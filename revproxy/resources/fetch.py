@@ -92,7 +92,11 @@ class Fetch(SharedAnswer):
         asked = self._asked
         method = self.method
         if method != b"GET":
+            changed = cache.flights.changed_since(self._began, (self._key,))
             cache.invalidate(self, head)
+            if not changed:
+                # Its own change is one that its answer knows of.
+                self._began = cache.flights.changes
         if asked is not None:
             decision: ValidationDecision = PassOn(self._why)
             if status in FAILURES:
