@@ -334,8 +334,7 @@ class CachingResource(Resource):
         ``selected`` is what the request selected when it was sent. ``came`` is the head that came where the answer
         broke off, and ``head`` is what is made of it.
         """
-        found = self.store.find(head.key)
-        there: Found = found if type(found) is tuple else selected
+        there = self._there(head, selected) if head.status == 206 or head.selecting else ()
         if head.status == 206:
             for stored in there:
                 if stored.head.selecting != head.selecting:
@@ -350,6 +349,14 @@ class CachingResource(Resource):
         for stored in surplus([one for one in there if one.head.selecting != head.selecting]):
             self.store.remove(stored)
         filling.commit(head)
+
+    def _there(self, head: StoredHead, selected: Found) -> Found:
+        """What is stored under a head's key by now; of a store that is far away, what was stored before."""
+        found = self.store.find(head.key)
+        if type(found) is tuple:
+            return found
+        found.addErrback(lambda failure: None)
+        return selected
 
     @staticmethod
     def _gives_way(whole: StoredResponse, part: StoredHead, selected: Found) -> bool:
