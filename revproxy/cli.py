@@ -1,6 +1,8 @@
-"""The small tools beside ``twistd``: ``revproxy check FILE``, ``routes FILE``, ``ca``, ``schema``.
+"""The small tools beside ``twistd``: ``revproxy check FILE``, ``routes FILE``, ``explain URL``, ``purge``, ``ca``,
+``schema``.
 
-Exit codes: 0 all is well, 2 the configuration or the command line can't be used.
+Exit codes: 0 all is well, 1 what was asked for could not be done (the server gave no answer, the folder can't be
+written), 2 the configuration or the command line can't be used.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from revproxy.config.model import Config, TLSOptions
 from revproxy.config.schema import schema
 from revproxy.config.table import text as table_of_limits
 from revproxy.errors import ConfigError
+from revproxy.explain.arguments import add_explain, add_purge
 
 OK = 0
 UNUSABLE = 2
@@ -72,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     tool.add_argument("file", metavar="FILE", nargs="?", help="the configuration, which may set tls.state")
     tool.add_argument("--pem", action="store_true", help="print the root's certificate alone")
     tool.set_defaults(run=_ca)
+    add_explain(tools.add_parser("explain", help="say what happens to a request, what is cached and why"), _explain)
+    add_purge(tools.add_parser("purge", help="remove stored responses from the folder of the cache"), _purge)
     tool = tools.add_parser("schema", help="print the JSON Schema of the configuration")
     tool.set_defaults(run=_schema)
     # Without help text it is left out of the list: it is for those who write the documentation.
@@ -144,6 +149,33 @@ def _ca(arguments: argparse.Namespace) -> int:
         return UNUSABLE
     sys.stdout.write(root_pem(authority) if arguments.pem else trust_text(authority))
     return OK
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    config = _config(arguments.config)
+    if config is None:
+        return UNUSABLE
+    from revproxy.explain.tool import run
+
+    return run(arguments, config)
+
+
+def _purge(arguments: argparse.Namespace) -> int:
+    config = _config(arguments.config)
+    if config is None:
+        return UNUSABLE
+    from revproxy.explain.purge import run
+
+    return run(arguments, config)
+
+
+def _config(file: str) -> Config | None:
+    """The configuration; where it can't be used, everything that is wrong is printed."""
+    examination = examine(file, [_certificate_mistakes])
+    if examination.config is None:
+        for mistake in examination.mistakes:
+            print(mistake, file=sys.stderr)
+    return examination.config
 
 
 def _schema(_: argparse.Namespace) -> int:

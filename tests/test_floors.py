@@ -30,7 +30,8 @@ FLOORS = {
     "service": 4,
     "tap": 5,
     "": 5,
-    "cli": 5,
+    "explain": 5,
+    "cli": 6,
     "demo": 5,
 }
 BESIDE = {("observe", "http"), ("interfaces", "caching")}

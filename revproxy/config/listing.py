@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -27,7 +28,6 @@ class Row:
 def listing(config: Config) -> list[Row]:
     """Every route: exact names first, then patterns, then the default; within a host the longest path first."""
     listeners = tuple(listener.address for listener in config.listeners)
-    upstreams = {upstream.name: upstream for upstream in config.upstreams}
     hosts = [(host, site) for site in config.sites for host in site.hosts]
     rows = []
     for host, site in sorted(hosts, key=lambda pair: _generality(pair[0])):
@@ -38,7 +38,7 @@ def listing(config: Config) -> list[Row]:
                     host=host,
                     methods=route.methods,
                     path=route.path,
-                    target=_target(route, upstreams),
+                    target=target_text(route, config.upstreams),
                     flags=_flags(route),
                 )
             )
@@ -51,15 +51,17 @@ def _generality(host: str) -> tuple[int, int]:
     return (1, -len(host)) if host.startswith("*.") else (0, 0)
 
 
-def _target(route: Route, upstreams: dict[str, UpstreamOptions]) -> str:
+def target_text(route: Route, upstreams: Iterable[UpstreamOptions]) -> str:
+    """What answers a route's requests."""
     if route.files is not None:
         return f"files {route.files}"
     if route.resource is not None:
         return f"resource {type(route.resource).__module__}.{type(route.resource).__qualname__}"
     proxy = route.proxy or ""
-    if is_server(proxy) or proxy not in upstreams:
+    named = next((upstream for upstream in upstreams if upstream.name == proxy), None)
+    if is_server(proxy) or named is None:
         return proxy
-    return f"{proxy} ({', '.join(map(_server, upstreams[proxy].servers))})"
+    return f"{proxy} ({', '.join(map(_server, named.servers))})"
 
 
 def _server(server: Server) -> str:
@@ -67,18 +69,27 @@ def _server(server: Server) -> str:
 
 
 def _flags(route: Route) -> tuple[str, ...]:
-    """What differs from the defaults, as it would be written."""
+    """What differs from the defaults, as it would be written; of tables, only that they are there."""
+    return differences(Route, route, deep=False)
+
+
+def differences(table: type[Any], value: Any, *, deep: bool = True) -> tuple[str, ...]:
+    """The settings of a table that are not the defaults, as they would be written: ``ttl=5m``. ``deep``: those of the
+    tables in it too (``key.query=none``)."""
     flags = []
-    for setting in settings(Route):
-        value = getattr(route, setting.name)
-        if setting.one_of or setting.name in ("path", "methods") or value == setting.default:
+    for setting in settings(table):
+        held = getattr(value, setting.name)
+        if setting.one_of or setting.name in ("path", "methods") or held == setting.default:
             continue
         if setting.table is not None:
-            flags.append(setting.key)
+            if deep and not setting.several:
+                flags += [f"{setting.key}.{flag}" for flag in differences(setting.table, held)]
+            else:
+                flags.append(setting.key)
         elif setting.kind == "flag":
-            flags.append(setting.key if value else f"{setting.key}=false")
+            flags.append(setting.key if held else f"{setting.key}=false")
         else:
-            flags.append(f"{setting.key}={_short(written(setting, value))}")
+            flags.append(f"{setting.key}={_short(written(setting, held))}")
     return tuple(flags)
 
 

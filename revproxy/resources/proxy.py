@@ -96,6 +96,11 @@ class ProxyResource(ReverseProxyResource):
         hidden = request_changes.remove | {field.lower() for field, _ in request_changes.set}
         self._id_line = b"" if b"x-request-id" in hidden else b"X-Request-ID: %b\r\n"
 
+    @property
+    def response_forwarding(self) -> ResponseForwarding:
+        """How answers are changed on their way to clients."""
+        return self._response_forwarding
+
     def respond(self, request: Request) -> None:
         """Sends the request upstream and gives its answer."""
         facts = request.facts

@@ -74,21 +74,30 @@ class Generation:
         self.hosts = VirtualHosts()
         self.sites: dict[IResource, int] = {}
         """The number in the configuration of each site's resource."""
+        self.routes: dict[Route, tuple[int, int]] = {}
+        """The numbers in the configuration of each route and its site."""
+        self.behind: dict[tuple[int, int], IResource] = {}
+        """What answers the requests of each route, by these numbers; the cache stands before it."""
         self._others = TwistedResources(surroundings.reactor, config.limits.buffered_body_size)
         for number, site in enumerate(config.sites):
-            routes = Routes([self._route(options, site) for options in site.routes])
+            routes = Routes(
+                [self._route(options, site, (number, place)) for place, options in enumerate(site.routes)]
+            )
             self.sites[routes] = number
             for host in site.hosts:
                 self.hosts.addHost(host.encode("ascii"), routes)
         self.dispatch = Dispatch(self.hosts, self._others)
 
-    def _route(self, options: RouteOptions, site: Site) -> Route:
-        return Route(
+    def _route(self, options: RouteOptions, site: Site, place: tuple[int, int]) -> Route:
+        behind = self.behind[place] = self._resource(options, site)
+        route = Route(
             options.path.encode("utf-8"),
-            self._cached(options, self._resource(options, site)),
+            self._cached(options, behind),
             frozenset(method.encode("ascii") for method in options.methods),
             options.body_size,
         )
+        self.routes[route] = place
+        return route
 
     def _cached(self, options: RouteOptions, resource: IResource) -> IResource:
         store = self._surroundings.store
@@ -132,6 +141,10 @@ class Generation:
             options = self._options.get(target) or UpstreamOptions(name=target, servers=(Server(url=target),))
             group = self.upstreams[target] = open_upstream(options, self._surroundings, self.config.limits)
         return group
+
+    def start_clock(self) -> None:
+        """Lets deadlines pass, for who uses the tree without a service around it."""
+        self._surroundings.sweep.start()
 
     def stop(self) -> None:
         """Lets go of idle connections and background work."""

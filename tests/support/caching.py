@@ -25,6 +25,9 @@ MIB = 1024 * 1024
 class Cached:
     """A proxy whose one route is cached."""
 
+    cache: CachingResource
+    store: Any
+
     def __init__(
         self,
         options: CacheOptions | None = None,
