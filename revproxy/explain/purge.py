@@ -78,7 +78,8 @@ def selected(arguments: argparse.Namespace, config: Config) -> Selection:
         return Selection(host=_ascii(arguments.host).lower().rstrip(b"."))
     if arguments.prefix is not None:
         return Selection(prefix=_url(arguments.prefix))
-    return Selection(url=stored_url(config, arguments.url) or _url(arguments.url))
+    url = _url(arguments.url)
+    return Selection(url=stored_url(config, arguments.url) or url)
 
 
 def _url(text: str) -> bytes:
@@ -96,6 +97,6 @@ def _url(text: str) -> bytes:
 
 
 def _ascii(text: str) -> bytes:
-    if not text or not text.isascii() or not text.isprintable():
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f'"{text}" is nothing that is ever stored: write other characters as escapes')
     return text.encode("ascii")
