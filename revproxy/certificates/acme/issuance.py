@@ -254,7 +254,10 @@ class Issuance:
         running: Deferred[None] = Deferred.fromCoroutine(coroutine)
         self._running[name] = running
         running.addErrback(self._complain)
-        running.addBoth(lambda result: self._running.pop(name, None))
+        running.addBoth(self._run_is_over, name)
+
+    def _run_is_over(self, result: object, name: str) -> None:
+        self._running.pop(name, None)
 
     async def _issue(self, name: str, before: Progress, held: Held | None, reason: str) -> None:
         means, store = self._means, self._store

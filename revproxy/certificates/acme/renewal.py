@@ -23,6 +23,8 @@ five failed validations of a name in an hour."""
 LAST_RETRY: Final = 86400.0
 LONGEST_WAIT: Final = 7 * 86400.0
 """Seconds that a server's Retry-After may make us wait."""
+LEAST_LIFE: Final = 12 * 3600.0
+"""Seconds for which a certificate is kept, whatever window the server names."""
 LEAST_ASK: Final = 60.0
 MOST_ASK: Final = 86400.0
 """Bounds of the time between two questions for a renewal window (RFC 9773 §4.3.2)."""
@@ -157,7 +159,10 @@ def told_window(
     if window is None:
         return attrs.evolve(progress, renew_at=renew_at, ask_again=now + wait)
     if window != progress.window:
-        renew_at = window.start + random() * (window.end - window.start)
+        drawn = window.start + random() * (window.end - window.start)
+        # A server, or a clock, that is wrong must not make us order again and again.
+        least = min(LEAST_LIFE, (held.not_after - held.not_before) / 3)
+        renew_at = max(drawn, held.not_before + least)
     return attrs.evolve(progress, window=window, renew_at=renew_at, ask_again=now + wait)
 
 

@@ -12,6 +12,7 @@ from revproxy.certificates.acme.renewal import (
     FIRST_RETRY,
     LAST_RETRY,
     LEAST_ASK,
+    LEAST_LIFE,
     LONGEST_WAIT,
     MOST_ASK,
     AskWindow,
@@ -142,6 +143,14 @@ def test_a_window_is_drawn_in_once() -> None:
     assert again.renew_at == told.renew_at
     moved = told_window(told, HELD, Window(NOW - DAY, NOW - 1), 3600.0, NOW + 3600, half)
     assert isinstance(decide(moved, HELD, "ecdsa", NOW + 3600), Issue)
+
+
+def test_a_window_does_not_make_us_order_in_a_circle() -> None:
+    new = attrs.evolve(HELD, not_before=NOW - 1)
+    told = told_window(CALM, new, Window(NOW - 2 * DAY, NOW - DAY), 3600.0, NOW, half)
+    assert told.renew_at == new.not_before + LEAST_LIFE
+    short = attrs.evolve(HELD, not_before=NOW, not_after=NOW + 3600)
+    assert told_window(CALM, short, Window(NOW - 2 * DAY, NOW - DAY), 3600.0, NOW, half).renew_at == NOW + 1200
 
 
 @given(st.floats(0, 1))
