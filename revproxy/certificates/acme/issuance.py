@@ -187,16 +187,18 @@ class Issuance:
         missing = [names for names in wanted if self._issued.get(names[0]) is None]
         if self._certificates.authority is not None:
             missing = []
-        elif not wanted and not serving and not self._certificates.from_files:
-            # Whoever asks for a name first must be answered with something.
+        elif not wanted and not self._certificates.from_files:
+            # All names are had on demand: who asks for another one gets this, and not the first customer's.
             missing = [("localhost",)]
         stand_ins = self._stand_ins.for_names(missing, now)
-        provided = tuple(each.fingerprint for each in (*serving, *stand_ins))
+        # The first is what is served where there is nothing better.
+        certificates = [*serving, *stand_ins] if wanted else [*stand_ins, *serving]
+        provided = tuple(each.fingerprint for each in certificates)
         if provided == self._provided:
             return
         self._provided = provided
         for names in missing:
-            if names not in self._told_missing:
+            if wanted and names not in self._told_missing:
                 _log.warn(
                     "ACME: there is no certificate for {names} yet: a self-signed one is served until {host} has"
                     " issued one",
@@ -204,7 +206,7 @@ class Issuance:
                     host=self._server.host,
                 )
         self._told_missing = frozenset(missing)
-        self._certificates.provide("acme", [*serving, *stand_ins])
+        self._certificates.provide("acme", certificates)
 
     # What the process with the lock does.
 

@@ -154,7 +154,7 @@ class Asked:
             del self._requested[next(iter(self._requested))]
         self._requested[name] = self._wall() + 60.0
         try:
-            self._store.request(name)
+            self._store.request(name, self._wall())
         except OSError as reason:
             _log.error("ACME: the request for {name} can't be kept: {reason}", name=name, reason=reason)
             return

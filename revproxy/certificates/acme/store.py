@@ -172,11 +172,15 @@ class Store:
 
     # Names on demand.
 
-    def request(self, name: str) -> None:
+    def request(self, name: str, now: float) -> None:
         """Tells the process with the lock that a client wants a name."""
         if not _NAME.fullmatch(name) or len(os.listdir(self._requests)) >= MOST_REQUESTS:
             return
-        os.close(os.open(os.path.join(self._requests, name), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        fd = os.open(os.path.join(self._requests, name), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.utime(fd, (now, now))
+        finally:
+            os.close(fd)
 
     def requested(self) -> list[tuple[float, str]]:
         """The names that are asked for, and since when (seconds since 1970), the oldest first."""

@@ -34,7 +34,7 @@ def test_everything_is_for_its_owner_alone(store: Store, tmp_path: Path) -> None
         store.write_progress("a.example", Progress(("a.example",)))
         store.write_certificate("a.example", b"x")
         store.publish("token", b"x")
-        store.request("b.example")
+        store.request("b.example", 0.0)
     finally:
         os.umask(before)
     assert modes(tmp_path) == {("folder", 0o700), ("file", 0o600)}
@@ -101,7 +101,7 @@ def test_a_progress_that_is_none(store: Store, text: str) -> None:
 def test_names_are_no_paths(store: Store, name: str) -> None:
     with pytest.raises(ValueError, match="no name"):
         store.write_certificate(name, b"")
-    store.request(name)
+    store.request(name, 0.0)
     assert store.requested() == []
     assert store.answer_of_name(name) is None
 
@@ -128,12 +128,11 @@ def test_challenges(store: Store) -> None:
 
 def test_requests_are_bounded_and_in_order(store: Store) -> None:
     for number in range(3):
-        store.request(f"{number}.example.com")
-        os.utime(os.path.join(store.folder, "requests", f"{number}.example.com"), (100 - number, 100 - number))
+        store.request(f"{number}.example.com", 100.0 - number)
     assert store.requested() == [(98.0, "2.example.com"), (99.0, "1.example.com"), (100.0, "0.example.com")]
     store.fulfil("1.example.com")
     store.fulfil("1.example.com")
     assert len(store.requested()) == 2
     for number in range(MOST_REQUESTS + 10):
-        store.request(f"more{number}.example.com")
+        store.request(f"more{number}.example.com", 0.0)
     assert len(store.requested()) == MOST_REQUESTS
