@@ -1,4 +1,4 @@
-"""The one table of all limits and timeouts, as reStructuredText, from the model.
+"""The one table of all limits and timeouts, as reStructuredText, from the model; and those of the cache's options.
 
 ``python -m revproxy.config.table > docs/limits.rst`` writes it anew; a test holds the two together.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from revproxy.config.model import Cache, Limits, Listener, Route, RouteCache, UpstreamOptions
+from revproxy.config.model import Cache, Limits, Listener, Route, RouteCache, RouteCacheKey, UpstreamOptions
 from revproxy.config.shape import Setting, settings
 from revproxy.config.written import written
 
@@ -70,6 +70,29 @@ def text() -> str:
     return "".join(parts)
 
 
+def options(table: type[Any]) -> str:
+    """The settings of one table of the file, as rows for a list-table: name, default, what it is for.
+
+    ``python -m revproxy.config.table cache`` prints those of docs/caching.rst.
+    """
+    parts = [_cells("Setting", "Default", "Meaning")]
+    for setting in settings(table):
+        if setting.table is None:
+            default = written(setting, setting.default)
+            parts.append(_cells(f"``{setting.key}``", _shown(default), setting.help))
+    return "".join(parts)
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "not set"
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    if isinstance(default, list):
+        return ", ".join(map(str, default)) or "none"
+    return str(default)
+
+
 def _row(setting: Setting, section: str) -> Row:
     default = written(setting, setting.default)
     unit = "/s" if setting.kind == "rate" else ""
@@ -84,4 +107,7 @@ def _cells(*cells: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    if sys.argv[1:] == ["cache"]:
+        sys.stdout.write("\n".join(map(options, (RouteCache, RouteCacheKey, Cache))))
+    else:
+        sys.stdout.write(text())
