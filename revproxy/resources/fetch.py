@@ -35,6 +35,7 @@ from revproxy.errors import ClientGone, ProxyError, StoreFailed
 from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import NO_BODY, Framing
+from revproxy.http.ranges import parse_content_range
 from revproxy.interfaces import BodySource
 from revproxy.resources.readers import Reader
 from revproxy.resources.serving import PIECE
@@ -175,6 +176,9 @@ class Fetch(SharedAnswer):
                 stored_head.total = framing.length
         elif framing is NO_BODY:
             self._expected = 0
+        if stored_head.status == 206:
+            told = parse_content_range(head.fields.get(b"content-range"))
+            self._part = -1 if told is None else told.last - told.first + 1
         filling = self.filling = cache.store.begin(self._key, self._expected)
         is_shared = verdict.ttl > 0 and stored_head.status != 206
         if not is_shared:
@@ -337,7 +341,7 @@ class Fetch(SharedAnswer):
             return
         self.complete = True
         self.trailers = trailers
-        if not filling.broken:
+        if not filling.broken and (head.status != 206 or filling.size == self._part):
             cache = self._cache
             cache.keep(filling, head.as_invalidated() if cache.has_changed(head, self._began) else head, self._selected)
         self._close()
@@ -380,7 +384,8 @@ class Fetch(SharedAnswer):
             return
         self.filling = None
         cache = self._cache
-        if filling.size and not filling.broken and not cache.has_changed(head, self._began):
+        fits = head.status != 206 or filling.size <= self._part
+        if filling.size and fits and not filling.broken and not cache.has_changed(head, self._began):
             incomplete = as_incomplete(head, cache.options, self._expected if head.status == 200 else -1)
             if isinstance(incomplete, StoredHead):
                 cache.keep(filling, incomplete, self._selected, came=head)

@@ -50,6 +50,7 @@ class SharedAnswer(ForwardedRequest):
         "_held",
         "_key",
         "_leaderless",
+        "_part",
         "_passing",
         "_paused",
         "_request_time",
@@ -91,6 +92,8 @@ class SharedAnswer(ForwardedRequest):
         self._arriving: StoredResponse | None = None
         """What is arriving, as the policy sees it."""
         self._expected = -1
+        self._part = -1
+        """The octets that Content-Range promises."""
         self._deadline = 0.0
         self._direct: Request | None = None
         """Who gets everything that comes, unseen by us."""

@@ -211,3 +211,28 @@ def test_a_part_from_before_a_change_is_not_kept(broken: bool) -> None:
             cached.reply(octets, 0)
             assert answer(client).body == TEN[:4]
             assert all(stored.head.invalidated for stored in cached.stored())
+
+
+@pytest.mark.parametrize("sent", [b"01", b"012345"])
+@pytest.mark.parametrize("framing", ["chunked", "until close", "length"])
+def test_a_part_that_is_not_what_it_says(framing: str, sent: bytes) -> None:
+    """Content-Range promises four octets."""
+    with caching() as cached:
+        client = cached.ask(b"/", b"Range: bytes=0-3")
+        head = b"HTTP/1.1 206 Partial Content\r\n%b\r\n%b\r\nContent-Range: bytes 0-3/10\r\n" % (FRESH, STRONG)
+        if framing == "chunked":
+            cached.reply(head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(sent), sent))
+        elif framing == "length":
+            cached.reply(head + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent))
+        else:
+            cached.reply(head + b"\r\n" + sent).fin()
+        assert answer(client).body == sent
+        assert cached.stored() == ()
+
+
+def test_a_part_that_is_too_long_and_breaks_off() -> None:
+    with caching() as cached:
+        cached.ask(b"/", b"Range: bytes=0-3")
+        head = b"HTTP/1.1 206 Partial Content\r\n%b\r\n%b\r\nContent-Range: bytes 0-3/10\r\n" % (FRESH, STRONG)
+        cached.reply(head + b"Content-Length: 9\r\n\r\n012345").fin()
+        assert cached.stored() == ()
