@@ -127,6 +127,10 @@ class Cache:
         'Redis server in which several machines keep responses: "redis://host:6379/0", "rediss://" for TLS, or'
         ' "unix:///path"; instead of a folder.',
     )
+    redis_prefix: str = setting("revproxy:", "What the names of all that is kept in Redis begin with.")
+    redis_lifetime: float = setting(
+        86400.0, "How long Redis keeps what nobody stores or validates again.", unit="duration", least=1
+    )
     redis_timeout: float = setting(
         0.5,
         "Time for an answer of Redis.",

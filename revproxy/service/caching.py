@@ -15,9 +15,8 @@ from revproxy.resources.caching import CachingResource
 from revproxy.resources.dispatch import Dispatch
 from revproxy.resources.twisted_request import TwistedResources
 from revproxy.stores.disk import DiskStore
-from revproxy.stores.memory import MemoryStore
-from revproxy.stores.shared import RedisStore
-from revproxy.stores.tiered import TieredStore
+from revproxy.stores.open import StoreOptions
+from revproxy.stores.open import open_store as open_stores
 from revproxy.wire.sweep import Sweep
 
 
@@ -27,15 +26,23 @@ def is_caching(config: Config) -> bool:
 
 
 def open_store(options: Cache, reactor: Any) -> IStore:
-    """The store of this process: memory, before a folder or Redis where one is named. Nothing fails here: what can't be
-    opened or reached is tried again while requests are served without it."""
-    memory = MemoryStore(options.memory, options.largest, reactor)
-    if options.redis is not None:
-        far = RedisStore(options.redis, options.largest, reactor, timeout=options.redis_timeout)
-        return TieredStore(memory, far, reactor)
-    if options.folder is None:
-        return memory
-    return TieredStore(memory, open_folder(options, reactor), reactor)
+    """The store of this process: memory, before a folder or Redis where one is named. What can't be opened or reached
+    is tried again while requests are served without it."""
+    return open_stores(store_options(options), reactor)
+
+
+def store_options(options: Cache) -> StoreOptions:
+    """What is stored where."""
+    return StoreOptions(
+        memory_size=options.memory,
+        folder=options.folder or "",
+        disk_size=options.disk,
+        redis=options.redis or "",
+        redis_prefix=options.redis_prefix,
+        redis_timeout=options.redis_timeout,
+        redis_lifetime=options.redis_lifetime,
+        largest=options.largest,
+    )
 
 
 def open_folder(options: Cache, reactor: Any) -> DiskStore:

@@ -13,10 +13,11 @@ from revproxy.caching.key import KeyOptions
 from revproxy.caching.options import CacheOptions
 from revproxy.config import AccessLog, Cache, Config, Route, RouteCache, RouteCacheKey, Site
 from revproxy.resources.caching import CachingResource
-from revproxy.service.caching import cache_options, is_caching, key_options, open_store
+from revproxy.service.caching import cache_options, is_caching, key_options, open_store, store_options
 from revproxy.service.generation import Generation, Surroundings
 from revproxy.stores.disk import DiskStore
 from revproxy.stores.memory import MemoryStore
+from revproxy.stores.open import StoreOptions
 from revproxy.stores.tiered import TieredStore
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
@@ -106,10 +107,23 @@ def test_the_store(tmp_path: Path) -> None:
     memory = open_store(Cache(memory=2 * MIB), Clock())
     assert isinstance(memory, MemoryStore) and memory.most_octets == 2 * MIB
     assert memory.largest == MIB
-    tiered = open_store(Cache(folder=str(tmp_path / "kept"), disk=8 * MIB, largest=3 * MIB), Clock())
+    wanted = Cache(folder=str(tmp_path / "kept"), disk=8 * MIB, largest=3 * MIB)
+    tiered = open_store(wanted, Clock())
     assert isinstance(tiered, TieredStore) and isinstance(tiered.far, DiskStore)
     assert (tiered.far.most_octets, tiered.largest) == (8 * MIB, 3 * MIB)
     tiered.stop()
+
+
+def test_redis() -> None:
+    options = store_options(Cache(redis="redis://a", redis_prefix="p", redis_lifetime=5.0, redis_timeout=2.0))
+    assert (options.redis, options.folder) == ("redis://a", "")
+    assert (options.redis_prefix, options.redis_lifetime, options.redis_timeout) == ("p", 5.0, 2.0)
+    usual = StoreOptions()
+    assert (usual.redis_prefix, usual.redis_lifetime, usual.redis_timeout) == (
+        Cache().redis_prefix,
+        Cache().redis_lifetime,
+        Cache().redis_timeout,
+    )
 
 
 def test_nothing_is_cached_by_default() -> None:

@@ -49,9 +49,11 @@ def _check_store(options: Cache, used: bool) -> Iterator[Mistake]:
         elif not used:
             text = 'no route has "cache": nothing is ever kept there'
             yield Mistake(path=("cache", "redis"), text=text, related=(("sites",),), warning=True)
-    elif options.redis_timeout != Cache().redis_timeout:
-        text = "has no effect without redis"
-        yield Mistake(path=("cache", "redis_timeout"), text=text, related=(("cache", "redis"),), warning=True)
+    else:
+        for name in ("redis_prefix", "redis_lifetime", "redis_timeout"):
+            if getattr(options, name) != getattr(Cache(), name):
+                text = "has no effect without redis"
+                yield Mistake(path=("cache", name), text=text, related=(("cache", "redis"),), warning=True)
     if options.folder is None:
         if options.disk != Cache().disk:
             text = "has no effect without folder: it is the folder's size"
