@@ -10,8 +10,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from revproxy.cli import main
+from tests.certificates.making import make_root
 from tests.demo.process import free_port
 from tests.explain.process import explained
 
@@ -350,3 +352,30 @@ def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
     code, printed = explained(tmp_path, "http://a.example/", "--fetch", "--config", "b.toml")
     assert code == 1
     assert "answer    none: connect_failed" in printed
+
+
+def test_a_configuration_in_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tables have no lines; a cached folder of files is judged by the answer as it is."""
+    (tmp_path / "public").mkdir()
+    (tmp_path / "site.py").write_text(
+        "from revproxy.config import Config, Route, Site\n"
+        "config = Config(sites=(Site(routes=(Route(files='public', cache=True),)),))\n"
+    )
+    arguments = ["http://a.example:8080/x", "-R", "ETag: 'a'", "-R", "Cache-Control: max-age=5"]
+    assert main(["explain", *arguments, "--config", "site.py"]) == 0
+    printed = capsys.readouterr().out
+    assert "site      *  (site.py)\n" in printed
+    assert f"server    files {tmp_path / 'public'}\n" in printed
+    assert "decision  stored, fresh for 5 s" in printed
+
+
+def test_a_site_that_demands_certificates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody knows here which certificate the client has: in clear text it is refused, over TLS it is gone on."""
+    (tmp_path / "ca.pem").write_bytes(make_root().certificate.public_bytes(Encoding.PEM))
+    text = '[[listener]]\naddress = ":80"\n[[listener]]\naddress = ":443"\ntls = true\n[tls]\ninternal = true\n'
+    text += '[[site]]\ntls = { client_certificates = "required", client_ca = "ca.pem" }\n'
+    (tmp_path / "a.toml").write_text(text + '[[site.route]]\nproxy = "http://127.0.0.1:9"\n')
+    assert main(["explain", "http://a.example/", "--config", "a.toml"]) == 0
+    assert "answered with 421: the site demands certificates of clients" in capsys.readouterr().out
+    assert main(["explain", "https://a.example/", "--config", "a.toml"]) == 0
+    assert "route     /  (a.toml:10)" in capsys.readouterr().out
