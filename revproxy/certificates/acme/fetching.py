@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -140,15 +141,21 @@ class HttpClient:
     ) -> Answer:
         """See ``Fetch``."""
         exchange = Deferred.fromCoroutine(self._exchange(method, url, body, content_type))
-        exchange.addTimeout(timeout, self._reactor)
+        # Not ``addTimeout``: what Twisted's client makes of a cancellation, that does not recognise.
+        late = self._reactor.callLater(timeout, exchange.cancel)
         try:
             return await exchange
-        except (FetchError, CancelledError):
+        except FetchError:
             raise
-        except TimeoutError:
-            raise FetchError(f"it did not answer within {timeout:g} s") from None
         except Exception as error:  # noqa: BLE001  # Twisted's client fails with whatever stood in its way
+            if not late.active():
+                raise FetchError(f"it did not answer within {timeout:g} s") from None
+            if _is_cancelled(error):
+                raise CancelledError from None
             raise FetchError(_words(error)) from None
+        finally:
+            if late.active():
+                late.cancel()
 
     async def _exchange(self, method: str, url: str, body: bytes | None, content_type: str) -> Answer:
         from twisted.web.http_headers import Headers
@@ -185,6 +192,13 @@ def _authorities(file: str) -> list[Any]:
     if not found:
         raise ConfigError(f"tls.acme.ca: {file}: there is no certificate in it")
     return [ssl.Certificate(crypto.X509.from_cryptography(each)) for each in found]
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether we have been told to stop, in whatever Twisted wraps that into."""
+    reasons = getattr(error, "reasons", None) or ()
+    cancelled = isinstance(error, CancelledError | ConnectingCancelledError)
+    return cancelled or any(_is_cancelled(each.value) for each in reasons)
 
 
 def _words(error: BaseException) -> str:
