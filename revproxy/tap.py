@@ -6,6 +6,7 @@ has been started: twistd itself would print the usage and exit with 0.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any, ClassVar, NoReturn
@@ -52,7 +53,8 @@ class Options(usage.Options):
         self["to"].append(url)
 
     def opt_listen(self, address: str) -> None:
-        """Address to listen on: :8080 (the default), 127.0.0.1:8080, [::1]:8080, unix:/path. May be repeated."""
+        """Address to listen on: :8080 (the default), 127.0.0.1:8080, [::1]:8080, unix:/path or systemd:NAME. May be
+        repeated."""
         self["listen"].append(address)
 
     def opt_version(self) -> NoReturn:
@@ -109,10 +111,11 @@ def makeService(options: Options) -> IService:
     """The service that was asked for, its sockets bound."""
     from twisted.internet import reactor
 
+    from revproxy.service.inherited import restored
     from revproxy.service.proxy import ProxyService
 
     try:
-        service = ProxyService(options["loaded"], reactor)
+        service = ProxyService(options["loaded"], reactor, restored(os.environ))
     except ConfigError as mistake:
         _stop(f"{options['config'] or 'revproxy'}: {mistake}")
     reactor.callWhenRunning(_end_on_signals, reactor)

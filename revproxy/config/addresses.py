@@ -16,6 +16,9 @@ from revproxy.config.hosts import normal_host
 UNIX_PATH_OCTETS = 107
 """Longest path of a unix socket (Linux' sun_path holds 108 octets with the closing NUL)."""
 
+SYSTEMD_NAME_OCTETS = 255
+"""Longest name of a socket (FileDescriptorName=, systemd.socket(5))."""
+
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
 
@@ -53,18 +56,30 @@ class UnixAddress:
         return str(self)
 
 
+@attrs.frozen
+class SystemdAddress:
+    """The name of sockets that systemd binds and hands over (FileDescriptorName= of a socket unit)."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
 Address = TcpAddress | UnixAddress
+"""Where a server is."""
+ListenerAddress = TcpAddress | UnixAddress | SystemdAddress
 
 
-def parse_listener(text: str) -> Address:
-    """The address of a listener: ":8080", "127.0.0.1:8080", "[::1]:80", "unix:/run/x.sock".
+def parse_listener(text: str) -> ListenerAddress:
+    """The address of a listener: ":8080", "127.0.0.1:8080", "[::1]:80", "unix:/run/x.sock", "systemd:web".
 
     Port 0 means any free one. Raises ``ValueError``.
     """
     if text.startswith("unix:"):
         return _unix(text[5:], text)
     if text.startswith("systemd:"):
-        raise ValueError("sockets from systemd are not there yet: write an address to listen on")
+        return _systemd(text[8:], text)
     if "://" in text:
         raise ValueError(f'"{text}" is a URL: a listener has an address (":8080", "127.0.0.1:8080")')
     if _PORT.fullmatch(text):
@@ -131,9 +146,9 @@ def is_server(text: str) -> bool:
     return "://" in text or text.startswith("unix:")
 
 
-def overlap(one: Address, other: Address) -> bool:
+def overlap(one: ListenerAddress, other: ListenerAddress) -> bool:
     """Whether two listeners would claim the same connections, one of them perhaps by listening everywhere."""
-    if isinstance(one, UnixAddress) or isinstance(other, UnixAddress):
+    if not isinstance(one, TcpAddress) or not isinstance(other, TcpAddress):
         return one == other
     if one.port != other.port or one.port == 0:
         return False
@@ -155,6 +170,17 @@ def _unix(path: str, text: str) -> UnixAddress:
     if len(path.encode("utf-8", "surrogateescape")) > UNIX_PATH_OCTETS:
         raise ValueError(f"\"{text}\": a unix socket's path can't be longer than {UNIX_PATH_OCTETS} octets")
     return UnixAddress(path)
+
+
+def _systemd(name: str, text: str) -> SystemdAddress:
+    """The rules for a name are those of FileDescriptorName= (systemd.socket(5))."""
+    if not name:
+        raise ValueError('"systemd:" names no socket: write "systemd:NAME", with the FileDescriptorName= of its unit')
+    if not (name.isascii() and name.isprintable()) or ":" in name:
+        raise ValueError(f"{text!r}: the name of a socket is made of printable ASCII characters other than a colon")
+    if len(name) > SYSTEMD_NAME_OCTETS:
+        raise ValueError(f"the name of a socket from systemd can't be longer than {SYSTEMD_NAME_OCTETS} octets")
+    return SystemdAddress(name)
 
 
 def _port(port: str, text: str) -> int:

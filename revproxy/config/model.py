@@ -64,7 +64,7 @@ class HeaderChanges:
 class Listener:
     """An address on which clients are accepted."""
 
-    address: str = required('":8080", "127.0.0.1:8080", "[::1]:8080" or "unix:/run/revproxy.sock".')
+    address: str = required('":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/run/revproxy.sock" or "systemd:web".')
     tls: bool = setting(False, "Speak TLS here, with the certificates of [tls].", unit="flag")
     redirect_to_https: int = setting(0, _REDIRECT, unit="redirect", converter=redirect_status)
     proxy_protocol_from: tuple[Network, ...] = setting(

@@ -40,6 +40,8 @@ class AccessLog:
         self._complained = float("-inf")
         self.lost = 0
         """Lines that could not be written."""
+        self.taken = 0
+        """Transactions that were given to ``flush``."""
         self._open()
 
     def _open(self) -> None:
@@ -74,6 +76,7 @@ class AccessLog:
         if not self._batch and not self._waiting:
             return
         batch, self._batch = self._batch, []
+        self.taken += len(batch)
         render = self._format.render
         octets = self._waiting + b"".join([render(transaction) for transaction in batch])
         self._waiting = b""
@@ -136,5 +139,12 @@ class AccessLog:
             os.close(self._fd)
 
 
-def no_log(transaction: Transaction) -> None:
-    """Keeps nothing."""
+class NoLog:
+    """Counts transactions and keeps nothing of them."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def record(self, transaction: Transaction) -> None:
+        """Takes a transaction that is over."""
+        self.taken += 1

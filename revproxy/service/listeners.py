@@ -7,22 +7,32 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from revproxy.config.addresses import UnixAddress, parse_listener
+from revproxy.config.addresses import SystemdAddress, UnixAddress, parse_listener
 from revproxy.config.model import Listener
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend
 from revproxy.http.forward import Client, is_within, plain_address
+from revproxy.service.inherited import InheritedSockets
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.listen import ListeningPort, bind_tcp, bind_unix
 from revproxy.wire.stream import SocketStream
 
 
-def bind(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:
-    """Listening sockets for all of them, or for none. Raises ConfigError for the first that can't be had."""
+def bind(
+    listeners: Sequence[Listener], inherited: InheritedSockets | None = None
+) -> list[tuple[Listener, socket.socket]]:
+    """Listening sockets for all of them, or for none; several for a name under which systemd gave several.
+
+    Raises ConfigError for the first that can't be had.
+    """
+    inherited = inherited or InheritedSockets()
     bound: list[tuple[Listener, socket.socket]] = []
     try:
         for listener in listeners:
             address = parse_listener(listener.address)
+            if isinstance(address, SystemdAddress):
+                bound += [(listener, sock) for sock in inherited.take(address.name)]
+                continue
             if isinstance(address, UnixAddress):
                 sock = bind_unix(address.path, listener.backlog)
             else:
@@ -31,19 +41,25 @@ def bind(listeners: Sequence[Listener]) -> list[tuple[Listener, socket.socket]]:
     except BaseException:
         release(bound)
         raise
+    inherited.close_rest()
     return bound
 
 
 def release(bound: Sequence[tuple[Listener, socket.socket]]) -> None:
-    """Gives up what ``bind`` gave, before anything was accepted; the files of unix sockets go as well."""
-    for _, sock in bound:
-        name = sock.getsockname() if sock.family == socket.AF_UNIX else None
+    """Gives up what ``bind`` gave, before anything was accepted; the files of our own unix sockets go as well."""
+    for options, sock in bound:
+        name = sock.getsockname() if sock.family == socket.AF_UNIX and not is_inherited(options) else None
         sock.close()
         if name:
             try:
                 os.unlink(name)
             except OSError:
                 pass
+
+
+def is_inherited(options: Listener) -> bool:
+    """Whether systemd bound the listener's sockets: it keeps them open, and their files are its own."""
+    return isinstance(parse_listener(options.address), SystemdAddress)
 
 
 class Acceptor:
@@ -56,7 +72,7 @@ class Acceptor:
         self._budget: OctetBudget = frontend.budget
         self._trusted = frontend.trusted
         self._proxies = options.proxy_protocol_from
-        self.port = ListeningPort(sock, reactor, frontend.sweep, self._accepted)
+        self.port = ListeningPort(sock, reactor, frontend.sweep, self._accepted, inherited=is_inherited(options))
         name = sock.getsockname()
         self._port_number = 0 if self.port.is_unix else name[1]
 
@@ -87,7 +103,10 @@ class Acceptor:
     def shown(self) -> str:
         """The address, as a person would type it."""
         if self.port.is_unix:
-            return f"unix:{self.port.address}"
+            name = self.port.address
+            # A name in the abstract namespace, which has no file.
+            shown = "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name
+            return f"unix:{shown}"
         host, port = self.port.address[:2]
         scheme = self.frontend.scheme.decode("ascii")
         if host in ("::", "0.0.0.0"):

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import time
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -20,12 +21,14 @@ from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
 from revproxy.interfaces import IStore
-from revproxy.service.access_log import AccessLog, no_log
+from revproxy.service.access_log import AccessLog, NoLog
 from revproxy.service.acme import open_acme
 from revproxy.service.caching import is_caching, open_store
 from revproxy.service.generation import Generation, Surroundings
 from revproxy.service.guarding import guarded, in_thread_of
+from revproxy.service.inherited import inherit
 from revproxy.service.listeners import Acceptor, bind, release
+from revproxy.service.notify import Figures, listen_to
 from revproxy.service.secure import SecureAcceptor
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
@@ -39,11 +42,14 @@ class ProxyService(Service):
 
     What can fail for a reason of the operator's (a port in use, an unwritable log) fails in the constructor, with
     ConfigError, before anything has started.
+
+    :param environment: where systemd says what it hands over and whom to tell (sd_listen_fds(3), sd_notify(3)); what is
+        read is removed. None for a service inside of a program that has its own use of that.
     """
 
     name = "revproxy"
 
-    def __init__(self, config: Config, reactor: Any) -> None:
+    def __init__(self, config: Config, reactor: Any, environment: MutableMapping[str, str] | None = None) -> None:
         self.config = config
         self._reactor = reactor
         path = config.access_log.path
@@ -58,12 +64,16 @@ class ProxyService(Service):
             self._stapling = stapling
         self.acme = open_acme(config, self.certificates, reactor) if self.certificates is not None else None
         """Who has certificates issued; None where nobody does."""
-        self._sockets = bind(config.listeners)
+        environment = {} if environment is None else environment
+        self._sockets = bind(config.listeners, inherit(environment, os.getpid()))
         try:
             self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
         except BaseException:
             release(self._sockets)
             raise
+        self._no_log = NoLog()
+        self.notifications = listen_to(environment, os.getpid())
+        """What a supervisor is told."""
         self.sweep = Sweep(reactor)
         self.budget = OctetBudget(config.limits.buffered_octets)
         self.acceptors: list[Acceptor] = []
@@ -89,7 +99,7 @@ class ProxyService(Service):
             frontend = Frontend(
                 limits=config.limits,
                 dispatch=dispatch,
-                record=log.record if log is not None else no_log,
+                record=log.record if log is not None else self._no_log.record,
                 sweep=self.sweep,
                 budget=self.budget,
                 new_request_id=self._request_ids.next,
@@ -115,6 +125,8 @@ class ProxyService(Service):
             self.sweep.on_tick.append(log.flush)
             log.warn_if_unseen()
         self._listen_for_signal()
+        self.sweep.on_tick.append(self.notifications.tick)
+        self._reactor.callLater(0, lambda: self.notifications.ready(self.sweep.now(), self.figures))
         self.sweep.start()
         # What exists now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
@@ -149,6 +161,11 @@ class ProxyService(Service):
         if self.access_log is not None:
             self.access_log.reopen(self.sweep.now())
 
+    def figures(self) -> Figures:
+        """How much is going on."""
+        log = self.access_log or self._no_log
+        return Figures(sum(len(acceptor.frontend.channels) for acceptor in self.acceptors), log.taken)
+
     @property
     def channels(self) -> list[Channel]:
         """All connections of clients."""
@@ -159,6 +176,7 @@ class ProxyService(Service):
         super().stopService()
         if self.generation is None:
             release(self._sockets)
+            self.notifications.close()
             return None
         for acceptor in self.acceptors:
             acceptor.stop()
@@ -173,6 +191,7 @@ class ProxyService(Service):
             count=count,
             seconds=self.config.limits.drain_timeout,
         )
+        self.notifications.stopping(self.sweep.now(), self.config.limits.drain_timeout)
         done: Deferred[None] = Deferred()
         self._drain(self.sweep.now() + self.config.limits.drain_timeout, done)
         return done
@@ -193,4 +212,5 @@ class ProxyService(Service):
         self.sweep.stop()
         if self.access_log is not None:
             self.access_log.close(self.sweep.now())
+        self.notifications.close()
         done.callback(None)

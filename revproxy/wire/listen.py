@@ -120,12 +120,20 @@ class ListeningPort:
     """Accepts connections from a bound socket and hands each to ``accepted(socket, address)``."""
 
     def __init__(
-        self, sock: socket.socket, reactor: IReactorFDSet, sweep: Sweep, accepted: Callable[[socket.socket, Any], None]
+        self,
+        sock: socket.socket,
+        reactor: IReactorFDSet,
+        sweep: Sweep,
+        accepted: Callable[[socket.socket, Any], None],
+        *,
+        inherited: bool = False,
     ) -> None:
         self._socket = sock
         self._reactor = reactor
         self._sweep = sweep
         self._accepted = accepted
+        self._inherited = inherited
+        """Whether somebody else bound the socket, listens on after us, and has a say over its file."""
         self._accepting = False
         self._complained = float("-inf")
         self.address: Any = sock.getsockname()
@@ -137,13 +145,13 @@ class ListeningPort:
         self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Stops accepting and closes the socket; a unix socket's file goes as well."""
+        """Stops accepting and closes the socket; a unix socket's file goes as well, if it is ours."""
         if self._socket.fileno() == -1:
             return
         self._pause()
         self._sweep.discard(self)
         self._socket.close()
-        if self.is_unix:
+        if self.is_unix and not self._inherited:
             try:
                 os.unlink(self.address)
             except OSError:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from revproxy.config.addresses import TcpAddress, UnixAddress, overlap, parse_listener, parse_server
+from revproxy.config.addresses import SystemdAddress, TcpAddress, UnixAddress, overlap, parse_listener, parse_server
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ from revproxy.config.addresses import TcpAddress, UnixAddress, overlap, parse_li
         ("[::1]:80", TcpAddress("::1", 80)),
         ("[0:0:0:0:0:0:0:1]:80", TcpAddress("::1", 80)),
         ("unix:/run/x.sock", UnixAddress("/run/x.sock")),
+        ("systemd:web", SystemdAddress("web")),
+        ("systemd:revproxy@a b.socket", SystemdAddress("revproxy@a b.socket")),
+        ("systemd:" + "x" * 255, SystemdAddress("x" * 255)),
     ],
 )
 def test_listener(text: str, address: object) -> None:
@@ -42,7 +45,11 @@ def test_listener(text: str, address: object) -> None:
         ("unix:/run/", "folder"),
         ("unix:/" + "x" * 200, "longer than 107"),
         ("unix:/a\0b", "control character"),
-        ("systemd:web", "not there yet"),
+        ("systemd:", 'write "systemd:NAME"'),
+        ("systemd:a:b", "other than a colon"),
+        ("systemd:web\n", "printable"),
+        ("systemd:bücher", "ASCII"),
+        ("systemd:" + "x" * 256, "longer than 255"),
         ("a:b:c", "no address"),
     ],
 )
@@ -117,6 +124,10 @@ def test_password_is_not_repeated() -> None:
         ("unix:/a", "unix:/a", True),
         ("unix:/a", "unix:/b", False),
         ("unix:/a", ":80", False),
+        ("systemd:a", "systemd:a", True),
+        ("systemd:a", "systemd:b", False),
+        ("systemd:a", ":80", False),
+        ("systemd:a", "unix:/a", False),
     ],
 )
 def test_overlap(one: str, other: str, expected: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from revproxy.config.acme_tables import CHALLENGES, AcmeOptions, ExternalAccount, OnDemand
-from revproxy.config.addresses import TcpAddress, parse_listener
+from revproxy.config.addresses import SystemdAddress, TcpAddress, parse_listener
 from revproxy.config.hosts import normal_pattern
 from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config
@@ -92,8 +92,12 @@ def _check_challenges(config: Config, options: AcmeOptions) -> Iterator[Mistake]
             address = parse_listener(listener.address)
         except ValueError:
             continue
+        challenge = "tls-alpn-01" if listener.tls else "http-01"
         if isinstance(address, TcpAddress):
-            ports["tls-alpn-01" if listener.tls else "http-01"].append(address.port)
+            ports[challenge].append(address.port)
+        elif isinstance(address, SystemdAddress):
+            # Its port stands in the socket unit; it is taken for the right one.
+            ports[challenge].append(_PORTS[challenge])
     if known == ["http-01"] and not ports["http-01"]:
         text = 'http-01 needs a listener without TLS, with address = ":80"'
         yield Mistake(path=path, text=text)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from revproxy.config.addresses import Address, UnixAddress, overlap, parse_listener
+from revproxy.config.addresses import ListenerAddress, UnixAddress, overlap, parse_listener
 from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config
 
 
 def check_listeners(config: Config) -> Iterator[Mistake]:
     """Mistakes in the addresses of the listeners."""
-    seen: list[tuple[Path, Address]] = []
+    seen: list[tuple[Path, ListenerAddress]] = []
     for number, listener in enumerate(config.listeners):
         path: Path = ("listeners", number, "address")
         try:
