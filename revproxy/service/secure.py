@@ -118,11 +118,14 @@ class _Securing:
     def _leave(self) -> None:
         self._acceptor.frontend.admission.leave(self.client.peer, counted=self._counted)
         self._acceptor._under_way.discard(self)
+        # It knows us too: without this, both would wait for the collector.
+        self.step = None
 
     def cancel(self) -> None:
         """The listener stops."""
+        step = self.step
         self._leave()
-        self.step.cancel()
+        step.cancel()
 
     def shake(self, sock: socket.socket) -> None:
         """Begins the handshake."""

@@ -117,7 +117,8 @@ class _Handshake:
 
     def sweep(self, now: float) -> None:
         """Keeps the deadline."""
-        if now >= self.deadline:
+        # It may have been cancelled by another's deadline in this same sweep.
+        if self._fd != -1 and now >= self.deadline:
             self._fail(TOO_LATE)
 
     def doRead(self) -> None:
@@ -184,6 +185,8 @@ class _Handshake:
         self._wait(reading=False, writing=False)
         self._sweep.discard(self)
         self._fd = -1
+        # Whoever waited for the handshake may know it for longer: OpenSSL's memory must not stay with it.
+        self.connection = None
 
     def _fail(self, text: str) -> None:
         self._forget()
@@ -230,7 +233,7 @@ class ServerHandshake(_Handshake):
 
     def sweep(self, now: float) -> None:
         """Keeps the deadline, and looks again where nobody wakes us."""
-        if now < self.deadline and self.connection is None and not self._reading:
+        if self._fd != -1 and now < self.deadline and self.connection is None and not self._reading:
             self._look()
         else:
             super().sweep(now)

@@ -11,6 +11,11 @@ Where its parts are as we know them the two calls are made directly, else throug
 Ends (RFC 8446 §6.1). close_notify is the end of the peer's octets. A FIN without it is a loss: what came may be
 truncated. A FIN behind it is a client's departure and no half-close; a server may well end its answer so. We send
 close_notify before every orderly end of ours.
+
+Messages of TLS itself may come at any time (RFC 8446 §4.6), in pieces, from peers that mean no good. Half of one keeps
+OpenSSL from writing until the rest comes, and one that it can't answer yet keeps it from reading: then the stream waits
+for the other event, since the one it would wait for is there all the time. And one call reads one such message at most,
+or who never stops sending them would never be left.
 """
 
 from __future__ import annotations
@@ -37,7 +42,8 @@ try:
 
     _ssl_read = _lib.SSL_read
     _ssl_write = _lib.SSL_write
-    _from_buffer = _ffi.from_buffer
+    _ssl_clear_mode = _lib.SSL_clear_mode
+    _AUTO_RETRY = _lib.SSL_MODE_AUTO_RETRY
     # One for the process: the reactor reads one record at a time, and the octets are copied out at once.
     _BUFFER: Any = _ffi.new("char[]", RECORD)
     _VIEW: Any = _ffi.buffer(_BUFFER)
@@ -53,15 +59,26 @@ class TruncatedInput(PeerReset):
 class TlsStream(SocketStream):
     """A socket whose TLS handshake is complete."""
 
-    __slots__ = ("_handle", "_told_end", "connection", "fin_is_departure")
+    __slots__ = ("_handle", "_read_awaits_output", "_told_end", "_write_awaits_input", "connection", "fin_is_departure")
+
+    connection: SSL.Connection
+    """OpenSSL's part; there is none any more once the stream is closed."""
 
     def __init__(
         self, sock: socket.socket, connection: SSL.Connection, reactor: IReactorFDSet, budget: OctetBudget
     ) -> None:
         super().__init__(sock, reactor, budget)
         self.connection = connection
-        self._handle: Any = connection._ssl if DIRECT else None
+        self._handle: Any = None
+        if DIRECT:
+            self._handle = connection._ssl
+            # pyOpenSSL has set it: SSL_read would go on for as long as there are messages of TLS itself.
+            _ssl_clear_mode(self._handle, _AUTO_RETRY)
         self._told_end = False
+        self._write_awaits_input = False
+        """Whether OpenSSL writes nothing before it has read the rest of a message."""
+        self._read_awaits_output = False
+        """Whether OpenSSL reads nothing before it has sent a message of its own."""
         self.fin_is_departure = False
         """Whether a peer that closes behind its close_notify wants no answer any more: clients don't."""
 
@@ -105,16 +122,31 @@ class TlsStream(SocketStream):
         """Asks the kernel whether the peer is gone: under TLS every FIN says so, for a half-close is a close_notify."""
         return super().is_peer_gone(half_close_counts=True)
 
+    def pause_reading(self) -> None:
+        """As ``SocketStream.pause_reading``."""
+        super().pause_reading()
+        if self._write_awaits_input and not self.closed:
+            self._reactor.addReader(self)
+
     # What the reactor does.
 
     def doRead(self) -> None:
         """The socket is readable."""
+        if self._write_awaits_input:
+            self._write_awaits_input = False
+            self._reactor.addWriter(self)
+            if not self._reading:
+                self._reactor.removeReader(self)
+            return
         for _ in range(RECORDS_PER_TURN):
             try:
                 data = self._receive()
             except SSL.WantReadError:
                 return
             except SSL.WantWriteError:
+                self._read_awaits_output = True
+                self._reactor.removeReader(self)
+                self._reactor.addWriter(self)
                 return
             except SSL.ZeroReturnError:
                 self._input_ended()
@@ -129,10 +161,18 @@ class TlsStream(SocketStream):
 
     def doWrite(self) -> None:
         """The socket is writable."""
+        if self._read_awaits_output:
+            self._read_awaits_output = False
+            if self._reading:
+                self._reactor.addReader(self)
+            if not self._writing:
+                self._reactor.removeWriter(self)
+                return
         out = self._out
         sent_now = 0
         while out:
             data = out[0]
+            self._write_awaits_input = False
             try:
                 sent = self._send_records(data)
             except (SSL.Error, OSError) as reason:
@@ -144,6 +184,9 @@ class TlsStream(SocketStream):
                     out[0] = memoryview(data)[sent:]
                 break
             out.popleft()
+        if self._write_awaits_input:
+            self._reactor.removeWriter(self)
+            self._reactor.addReader(self)
         self._taken(sent_now)
 
     # The rest.
@@ -168,7 +211,10 @@ class TlsStream(SocketStream):
             if sent <= 0:
                 try:
                     self.connection._raise_ssl_error(self._handle, sent)
-                except (SSL.WantWriteError, SSL.WantReadError):
+                except SSL.WantWriteError:
+                    return 0
+                except SSL.WantReadError:
+                    self._write_awaits_input = True
                     return 0
             rest = memoryview(data)[sent:]
         else:
@@ -179,7 +225,10 @@ class TlsStream(SocketStream):
         while rest:
             try:
                 count = send(rest)
-            except (SSL.WantWriteError, SSL.WantReadError):
+            except SSL.WantWriteError:
+                break
+            except SSL.WantReadError:
+                self._write_awaits_input = True
                 break
             except (SSL.Error, OSError):
                 if not sent:
@@ -221,9 +270,19 @@ class TlsStream(SocketStream):
         super().abort()
 
     def _finish(self) -> None:
-        if not self.closed and self._closing and not self._out:
+        if self.closed:
+            return
+        if self._closing and not self._out:
             self._say_end()
+        if self._write_awaits_input:
+            self._reactor.removeReader(self)
+        if self._read_awaits_output:
+            self._reactor.removeWriter(self)
         super()._finish()
+        # The stream and its user know each other, so both stay until the collector comes. OpenSSL's memory, ten times
+        # theirs, goes now.
+        self._handle = None
+        del self.connection
 
 
 _RDHUP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
