@@ -1,24 +1,26 @@
 """Memory per idle connection.
 
-As a program, ``python -m benchmarks.idle PORT COUNT``: opens COUNT connections one after the other, makes one
-request on each, says so, and holds them open until it is told that memory has been read. It is a process of
-its own so that its descriptors and its work are not the benchmark's.
+As a program, ``python -m benchmarks.idle PORT COUNT [CERTIFICATE]``: opens COUNT connections one after the other, over
+TLS where a certificate is named, makes one request on each, says so, and holds them open until it is told that memory
+has been read. It is a process of its own so that its descriptors and its work are not the benchmark's.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import socket
+import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import attrs
 
+from benchmarks.certificate import NAME, Certificate
 from benchmarks.cpu import memory, settle
 
-REQUEST = b"GET /1k HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
+REQUEST = b"GET /1k HTTP/1.1\r\nHost: %s:%d\r\n\r\n"
 WARMING = 200
 """Connections made and closed before memory is first read: pools and caches are not per connection."""
 CLIENT_SECONDS = 120
@@ -33,6 +35,7 @@ class IdleResult:
     before: int
     after: int
     faults: tuple[str, ...] = ()
+    scenario: str = "idle"
 
     @property
     def per_connection(self) -> float:
@@ -40,10 +43,12 @@ class IdleResult:
         return (self.after - self.before) / self.connections
 
 
-def answered(port: int) -> socket.socket:
+def answered(port: int, context: ssl.SSLContext | None = None) -> socket.socket:
     """A connection on which one request was answered in full."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-    connection.sendall(REQUEST % port)
+    if context is not None:
+        connection = context.wrap_socket(connection, server_hostname=NAME)
+    connection.sendall(REQUEST % (NAME.encode() if context else b"127.0.0.1", port))
     received = b""
     while b"\r\n\r\n" not in received:
         data = connection.recv(65536)
@@ -73,20 +78,32 @@ def answered(port: int) -> socket.socket:
     return connection
 
 
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other side has not closed it meanwhile. Over TLS there may be something to read all the same."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        return False
+
+
 def still_open(connections: list[socket.socket]) -> int:
-    """How many the other side has not closed meanwhile: a closed one can be read at once."""
-    poll = select.poll()
-    for connection in connections:
-        poll.register(connection, select.POLLIN)
-    return len(connections) - len(poll.poll(0))
+    """How many are open."""
+    return sum(map(is_open, connections))
 
 
-def client(port: int, count: int) -> None:
+def client(port: int, count: int, chain: str | None = None) -> None:
+    context = None
+    if chain is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(chain)
     for _ in range(WARMING):
-        answered(port).close()
+        answered(port, context).close()
     print("warm", flush=True)
     sys.stdin.readline()
-    connections = [answered(port) for _ in range(count)]
+    connections = [answered(port, context) for _ in range(count)]
     print("open", flush=True)
     sys.stdin.readline()
     print(still_open(connections), flush=True)
@@ -94,9 +111,15 @@ def client(port: int, count: int) -> None:
         connection.close()
 
 
-def measure(proxy: str, root: int, port: int, count: int) -> IdleResult:
+def measure(
+    scenario: str, proxy: str, root: int, port: int, count: int, certificate: Certificate | None = None
+) -> IdleResult:
     """Let the client hold ``count`` connections to the proxy whose process is ``root``."""
-    argv = (sys.executable, "-m", "benchmarks.idle", str(port), str(count))
+    argv = [sys.executable, "-m", "benchmarks.idle", str(port), str(count)]
+    environment = dict(os.environ)
+    if certificate is not None:
+        argv.append(str(certificate.chain))
+        environment |= certificate.environment()
     process = subprocess.Popen(
         argv,
         stdin=subprocess.PIPE,
@@ -104,6 +127,7 @@ def measure(proxy: str, root: int, port: int, count: int) -> IdleResult:
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).resolve().parent.parent,
+        env=environment,
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     before = after = 0
@@ -129,19 +153,15 @@ def measure(proxy: str, root: int, port: int, count: int) -> IdleResult:
     finally:
         process.kill()
         process.communicate()
-    return IdleResult(proxy, count, before, after, tuple(faults))
+    return IdleResult(proxy, count, before, after, tuple(faults), scenario)
 
 
 def _line(process: subprocess.Popen[str]) -> str:
     """The client's next line; empty if it ended or took too long."""
     assert process.stdout is not None
-    deadline = time.monotonic() + CLIENT_SECONDS
-    while time.monotonic() < deadline:
-        readable, _, _ = select.select([process.stdout], [], [], 1.0)
-        if readable:
-            return process.stdout.readline().strip()
-    return ""
+    readable, _, _ = select.select([process.stdout], [], [], CLIENT_SECONDS)
+    return process.stdout.readline().strip() if readable else ""
 
 
 if __name__ == "__main__":
-    client(int(sys.argv[1]), int(sys.argv[2]))
+    client(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
 import resource
+import ssl
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
+from benchmarks.certificate import NAME, Certificate
 from benchmarks.scenarios import RANDOM, Ask, Scenario
 
 SCRIPT = Path(__file__).with_name("requests.lua")
@@ -20,21 +24,23 @@ TIMEOUT_SECONDS = 2
 
 @attrs.frozen
 class LoadResult:
-    """What wrk saw in one round. Latencies are microseconds."""
+    """What the clients saw in one round. Latencies are microseconds; None where they are not measured."""
 
     requests: int
     octets: int
     seconds: float
-    p50: int
-    p99: int
+    p50: int | None
+    p99: int | None
     cpu: float
-    """CPU seconds of wrk itself."""
+    """CPU seconds of the clients themselves."""
     errors: dict[str, int]
     """How many of each kind (connect, read, write, status, timeout); only kinds that occurred."""
+    resumed: float | None = None
+    """The part of the connections whose TLS session was resumed; None where that is not known."""
 
 
 class LoadError(Exception):
-    """wrk could not be run, or said nothing that can be read."""
+    """The load could not be run, or said nothing that can be read."""
 
 
 def parse_result(output: str, cpu: float = 0.0) -> LoadResult:
@@ -62,18 +68,38 @@ def write_requests(scenario: Scenario, host: str, file: Path) -> None:
     file.write_bytes(b"\0".join(ask.render(host) for ask in scenario.asks()))
 
 
-def check(ask: Ask, port: int, timeout: float = 10.0) -> str | None:
+def host(port: int, certificate: Certificate | None) -> str:
+    """How the proxy on this port is called: over TLS by the name that it has a certificate for."""
+    return f"{NAME if certificate else '127.0.0.1'}:{port}"
+
+
+def check(ask: Ask, port: int, context: ssl.SSLContext | None = None, timeout: float = 10.0) -> str | None:
     """Send one request and compare the whole answer; None, or what is wrong with it."""
+    return check_all((ask,), port, context, timeout)
+
+
+def check_all(
+    asks: Iterable[Ask], port: int, context: ssl.SSLContext | None = None, timeout: float = 10.0
+) -> str | None:
+    """The same for several, one after the other on one connection; the first that is wrong is the last."""
+    if context is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    else:
+        connection = http.client.HTTPSConnection(NAME, port, timeout=timeout, context=context)
+    try:
+        return next(filter(None, (_wrong(ask, connection) for ask in asks)), None)
+    finally:
+        connection.close()
+
+
+def _wrong(ask: Ask, connection: http.client.HTTPConnection) -> str | None:
     fields = {name: value.replace(RANDOM.decode(), "0") for name, value in ask.fields}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(ask.method, ask.target, body=ask.body or None, headers=fields)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
         return f"{ask.method} {ask.target}: {type(error).__name__}: {error}"
-    finally:
-        connection.close()
     if response.status != 200:
         return f"{ask.method} {ask.target}: status {response.status}"
     if len(body) != len(ask.answer):
@@ -89,7 +115,9 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def run(wrk: str, scenario: Scenario, port: int, requests: Path, seconds: int) -> LoadResult:
+def run(
+    wrk: str, scenario: Scenario, port: int, requests: Path, seconds: int, certificate: Certificate | None = None
+) -> LoadResult:
     """One round of load. It runs on the core that this process is pinned to."""
     argv = [
         wrk,
@@ -99,13 +127,16 @@ def run(wrk: str, scenario: Scenario, port: int, requests: Path, seconds: int) -
         f"--timeout={TIMEOUT_SECONDS}s",
         "--latency",
         f"--script={SCRIPT}",
-        f"http://127.0.0.1:{port}/",
+        f"{'https' if certificate else 'http'}://{host(port, certificate)}/",
         "--",
         str(requests),
     ]
+    environment = {**os.environ, **(certificate.environment() if certificate else {})}
     before = children_seconds()
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 20, check=False)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=seconds + 20, check=False, env=environment
+        )
     except subprocess.TimeoutExpired:
         raise LoadError("wrk did not end") from None
     return parse_result(done.stdout + done.stderr, children_seconds() - before)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import shutil
 from pathlib import Path
 
 from benchmarks import scenarios
 
+STATUS = "/origin-status"
 SBIN = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/sbin"))
 
 
@@ -33,8 +36,9 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    # Not tcp_nopush: with it, the last segment of an answer from a file waits for an acknowledgement, and the client
+    # puts that off for 40 ms.
     sendfile on;
-    tcp_nopush on;
     # The default of 1,000 would close a connection every few milliseconds under this load.
     keepalive_requests 1000000000;
     keepalive_timeout 300s;
@@ -48,6 +52,8 @@ def write_site(folder: Path, port: int) -> Path:
     files = folder / "files"
     files.mkdir()
     (files / "64k").write_bytes(scenarios.MEDIUM)
+    (files / "kept").mkdir()
+    (files / "kept" / "64k").write_bytes(scenarios.MEDIUM)
     (files / "10m").write_bytes(scenarios.LARGE)
     # nginx's own variable holds the raw target, so that the answer of each URL is its own. A string of the
     # configuration may have no more than 4,096 octets, which is enough for 1 KiB.
@@ -63,6 +69,24 @@ def write_site(folder: Path, port: int) -> Path:
         listen 127.0.0.1:{port} backlog=4096;
         root {files};
         location = /1k {{ default_type text/plain; return 200 "{small}"; }}
+        location = /never {{
+            default_type text/plain;
+            add_header Cache-Control no-store;
+            return 200 "{small}";
+        }}
+        location = /kept/1k {{
+            default_type text/plain;
+            add_header Cache-Control max-age=3600;
+            return 200 "{small}";
+        }}
+        location = /kept/64k {{ add_header Cache-Control max-age=3600; }}
+        location {scenarios.KEPT} {{
+            default_type text/html;
+            add_header Cache-Control max-age=3600;
+            add_header X-Content-Type-Options nosniff;
+            return 200 "{page}";
+        }}
+        location = {STATUS} {{ stub_status; }}
         location = /upload {{ default_type text/plain; return 200 "{upload}"; }}
         location /shop/ {{
             default_type text/html;
@@ -77,6 +101,26 @@ def write_site(folder: Path, port: int) -> Path:
     path = folder / "origin.conf"
     path.write_text(nginx_frame(folder, http))
     return path
+
+
+def parse_requests(text: str) -> int:
+    """How many requests nginx has had, from what ``stub_status`` says: this one is among them."""
+    match = re.search(r"^\s*\d+\s+\d+\s+(\d+)\s*$", text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"not the status of nginx: {text!r}")
+    return int(match[1])
+
+
+def requests(port: int) -> int:
+    """How many requests the origin on this port has had, this one among them. Raises OSError, ValueError."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", STATUS)
+        return parse_requests(connection.getresponse().read().decode("latin-1"))
+    except http.client.HTTPException as error:
+        raise OSError(f"the origin's status cannot be read: {error}") from None
+    finally:
+        connection.close()
 
 
 def command(nginx: str, configuration: Path) -> tuple[str, ...]:

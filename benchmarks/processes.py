@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -28,13 +29,30 @@ class Cores:
 
     proxy: int | None
     load: int | None
+    many: frozenset[int] = frozenset()
+    """For a load that takes more than one; empty where nothing is pinned."""
 
     @classmethod
     def choose(cls, usable: set[int]) -> Cores:
         """The proxy alone on the last core; load generator and origin together on the first."""
         if len(usable) < 2:
             return cls(proxy=None, load=None)
-        return cls(proxy=max(usable), load=min(usable))
+        return cls(proxy=max(usable), load=min(usable), many=frozenset(usable - {max(usable)}))
+
+
+@contextmanager
+def on_cores(cores: Set[int]) -> Iterator[None]:
+    """Programs that are started meanwhile run on these cores; where none is named, on those that we run on.
+
+    A child inherits the affinity that we have at the fork, and so do all threads it starts later.
+    """
+    ours = os.sched_getaffinity(0)
+    if cores:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 @attrs.frozen
@@ -51,6 +69,17 @@ class Running:
 
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, so long at most; whether it came."""
+        if not self.alive():
+            return True
+        # Readable once the process has ended.
+        end = os.pidfd_open(self.pid)
+        try:
+            return bool(select.select([end], [], [], max(0.0, seconds))[0])
+        finally:
+            os.close(end)
 
     def last_words(self, lines: int = 3) -> str:
         """The end of what it printed, for a note that says why it is skipped."""
@@ -87,25 +116,18 @@ class Processes:
         cwd: Path | None = None,
     ) -> Running:
         """Start a program on ``core``; what it prints goes to the file ``output``."""
-        # A child inherits the affinity that we have at the fork, and so do all threads it starts later.
-        ours = os.sched_getaffinity(0)
-        if core is not None:
-            os.sched_setaffinity(0, {core})
-        try:
-            with open(output, "wb") as sink:
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    env={**os.environ, **(env or {})},
-                    cwd=cwd,
-                )
-                running = Running(name, process, output)
-                self._running.append(running)
-        finally:
-            os.sched_setaffinity(0, ours)
+        with on_cores(set() if core is None else {core}), open(output, "wb") as sink:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+            )
+            running = Running(name, process, output)
+            self._running.append(running)
         return running
 
     def end(self, *which: Running) -> None:
@@ -117,8 +139,7 @@ class Processes:
                 running.signal(signal.SIGTERM)
             deadline = time.monotonic() + TERM_SECONDS
             for running in which:
-                with suppress(subprocess.TimeoutExpired):
-                    running.process.wait(max(0.0, deadline - time.monotonic()))
+                running.ends_within(deadline - time.monotonic())
                 running.signal(signal.SIGKILL)
                 running.process.wait()
             self._running = [running for running in self._running if running not in which]

@@ -26,12 +26,14 @@ class Sample:
     """Requests per second."""
     cpu: float
     """CPU microseconds per request, of the proxy's whole process tree."""
-    p50: int
-    """Microseconds until half of the answers were complete."""
-    p99: int
+    p50: int | None
+    """Microseconds until half of the answers were complete; None where that is not measured."""
+    p99: int | None
     requests: int
     foreign: float = 0.0
     """Cores that were busy with other programs, or taken by the host of a virtual machine."""
+    reused: float | None = None
+    """The part of the answers that was reused, as the scenario says what that is; None where it says nothing."""
     faults: tuple[str, ...] = ()
     """What went wrong. A sample with faults is shown and counted, and its figures are used for nothing."""
 
@@ -49,6 +51,7 @@ class Summary:
     p99: float | None
     rounds: int
     faulty: int
+    reused: float | None = None
 
 
 def rounds_of(share: float, rounds: int) -> frozenset[int]:
@@ -104,8 +107,38 @@ def summarise(samples: Sequence[Sample], scenario: str, proxy: str) -> Summary:
         rate_ratio=ratio(samples, scenario, proxy, BASELINE, "rate"),
         cpu=_median([sample.cpu for sample in good]),
         cpu_ratio=ratio(samples, scenario, proxy, BASELINE, "cpu"),
-        p50=_median([sample.p50 for sample in good]),
-        p99=_median([sample.p99 for sample in good]),
+        p50=_median([sample.p50 for sample in good if sample.p50 is not None]),
+        p99=_median([sample.p99 for sample in good if sample.p99 is not None]),
         rounds=len(taken),
         faulty=len(taken) - len(good),
+        reused=_median([sample.reused for sample in good if sample.reused is not None]),
+    )
+
+
+@attrs.frozen
+class Change:
+    """What one proxy costs beside another one in one scenario, which is an earlier revision of it."""
+
+    scenario: str
+    cpu: float | None
+    """CPU microseconds per request: the median."""
+    cpu_before: float | None
+    cpu_ratio: float | None
+    """The median of the ratios within the rounds, as all ratios are."""
+    rate_ratio: float | None
+    rounds: int
+    """In how many both were sound."""
+
+
+def change(samples: Sequence[Sample], scenario: str, proxy: str, before: str) -> Change:
+    """``proxy`` held against ``before``, from the rounds in which both were sound."""
+    mine, other = sound(samples, scenario, proxy), sound(samples, scenario, before)
+    both = sorted(mine.keys() & other.keys())
+    return Change(
+        scenario=scenario,
+        cpu=_median([mine[number].cpu for number in both]),
+        cpu_before=_median([other[number].cpu for number in both]),
+        cpu_ratio=ratio(samples, scenario, proxy, before, "cpu"),
+        rate_ratio=ratio(samples, scenario, proxy, before, "rate"),
+        rounds=len(both),
     )

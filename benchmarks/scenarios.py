@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import attrs
 
@@ -16,10 +17,14 @@ PAGE_FILLER = "The quick brown fox jumps over the lazy dog. " * 40
 RANDOM = b"\x01"
 """Stands in a request where the load generator writes something new each time (``requests.lua``)."""
 
+SHOP = "/shop/"
+KEPT = "/kept/"
+"""The same pages, which may be kept for an hour. As long as the other, for the sake of the origin's configuration."""
 
-def page_target(number: int) -> str:
+
+def page_target(number: int, root: str = SHOP) -> str:
     """One of the URLs that a browser walks through; all have the same length."""
-    return f"/shop/section-{number % 40:02d}/item-{number:04d}?sort=price&from={number:04d}"
+    return f"{root}section-{number % 40:02d}/item-{number:04d}?sort=price&from={number:04d}"
 
 
 def page_body(target: str) -> bytes:
@@ -84,6 +89,14 @@ class Ask:
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + self.body
 
 
+Group = Literal["plain", "tls", "cache"]
+GROUPS: tuple[Group, ...] = ("plain", "tls", "cache")
+"""Scenarios of one group are measured with the same proxies, set up for it: clear text, TLS in front, caches."""
+
+Load = Literal["requests", "full", "resumed"]
+"""Requests by wrk, or a connection for each request, by ``openssl s_time``, with a full or a resumed handshake."""
+
+
 @attrs.frozen
 class Scenario:
     """A kind of traffic."""
@@ -94,17 +107,30 @@ class Scenario:
     asks: Callable[[], Sequence[Ask]]
     count_octets: bool = False
     """Count octets, not whole answers: where few fit into a round, those begun and not ended matter."""
+    group: Group = "plain"
+    load: Load = "requests"
+    reuse: str = ""
+    """What is shown as a part of all answers: those that did not reach the origin, or came over a resumed session."""
+
+
+@attrs.frozen
+class IdleScenario:
+    """The measurement that is no load: memory per idle connection (``idle.py``)."""
+
+    name: str
+    title: str
+    group: Group
 
 
 def _one(ask: Ask) -> Callable[[], Sequence[Ask]]:
     return lambda: (ask,)
 
 
-def _pages(session: str) -> Callable[[], Sequence[Ask]]:
+def _pages(session: str, root: str = SHOP) -> Callable[[], Sequence[Ask]]:
     """All URLs with a browser's fields; ``session`` is the last part of the cookie."""
 
     def asks() -> Sequence[Ask]:
-        targets = [page_target(number) for number in range(URL_COUNT)]
+        targets = [page_target(number, root) for number in range(URL_COUNT)]
         fields = (*BROWSER_FIELDS, ("Cookie", COOKIE + session))
         return [Ask(target=target, answer=page_body(target), fields=fields) for target in targets]
 
@@ -130,9 +156,71 @@ SCENARIOS: tuple[Scenario, ...] = (
         _one(Ask("/1k", SMALL, fields=(("Connection", "close"),))),
     ),
     Scenario("1000conn", "1 KiB, 1,000 keep-alive connections", 1000, _one(Ask("/1k", SMALL))),
+    Scenario("tls-1k", "HTTPS, 1 KiB, 32 keep-alive connections", 32, _one(Ask("/1k", SMALL)), group="tls"),
+    Scenario(
+        "tls-10m", "HTTPS, 10 MiB, 8 connections", 8, _one(Ask("/10m", LARGE)), count_octets=True, group="tls"
+    ),
+    Scenario(
+        "tls-full",
+        "1 KiB, a new connection with a full handshake per request, 8 at a time",
+        8,
+        _one(Ask("/1k", SMALL)),
+        group="tls",
+        load="full",
+    ),
+    Scenario(
+        "tls-resumed",
+        "1 KiB, a new connection with a resumed handshake per request, 8 at a time",
+        8,
+        _one(Ask("/1k", SMALL)),
+        group="tls",
+        load="resumed",
+        reuse="resumed",
+    ),
+    Scenario(
+        "cache-hit",
+        "hits of 1 KiB, one object, 32 connections",
+        32,
+        _one(Ask("/kept/1k", SMALL)),
+        group="cache",
+        reuse="hits",
+    ),
+    Scenario(
+        "cache-browser",
+        "hits of 1 KiB, 2,000 objects, a browser's fields with a new cookie in each request, 32 connections",
+        32,
+        _pages(RANDOM.decode(), KEPT),
+        group="cache",
+        reuse="hits",
+    ),
+    Scenario(
+        "cache-64k",
+        "hits of 64 KiB, one object, 32 connections",
+        32,
+        _one(Ask("/kept/64k", MEDIUM)),
+        group="cache",
+        reuse="hits",
+    ),
+    Scenario(
+        "cache-pass",
+        "answers of 1 KiB with no-store, 32 connections",
+        32,
+        _one(Ask("/never", SMALL)),
+        group="cache",
+        reuse="hits",
+    ),
 )
 
-IDLE = "idle"
-"""The name of the measurement that is no load: memory per idle connection (``idle.py``)."""
+IDLES: tuple[IdleScenario, ...] = (
+    IdleScenario("idle", "memory of the process tree (PSS) per idle connection", "plain"),
+    IdleScenario("tls-idle", "memory of the process tree (PSS) per idle TLS connection", "tls"),
+)
 
-NAMES = (*(scenario.name for scenario in SCENARIOS), IDLE)
+EVERYTHING: tuple[Scenario | IdleScenario, ...] = (*SCENARIOS, *IDLES)
+NAMES = tuple(one.name for group in GROUPS for one in EVERYTHING if one.group == group)
+
+
+def named(wanted: Sequence[str]) -> tuple[str, ...]:
+    """The scenarios that names of scenarios and of groups stand for; none named: all."""
+    of = {one.name: one.group for one in EVERYTHING}
+    return tuple(name for name in NAMES if not wanted or name in wanted or of[name] in wanted)

@@ -1,104 +1,52 @@
-"""The proxies that are measured: how each is configured and started, and whether it can be at all."""
+"""The other proxies: how each is configured, with TLS where its place has a certificate, as a cache where told."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
-import resource
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import attrs
+from benchmarks.certificate import INTERMEDIATE
+from benchmarks.launching import Contestant, Launch, MissingError, Place, descriptors, first_line, need_library, program
+from benchmarks.origin import command, nginx_frame
 
-from benchmarks.origin import command, find_program, nginx_frame
-
-CHECKOUT = Path(__file__).resolve().parent.parent
 PROXIES = Path(__file__).resolve().parent / "proxies"
 
 
-class MissingError(Exception):
-    """This proxy cannot be started here; the text says what is not there."""
-
-
-@attrs.frozen
-class Place:
-    """Where a proxy is to stand."""
-
-    folder: Path
-    """Its own, empty; its configuration and its access log go there."""
-    listen: int
-    origin: int
-
-
-@attrs.frozen
-class Launch:
-    """What is to be run."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str] = attrs.field(factory=dict)
-    cwd: Path | None = None
-
-
-@attrs.frozen
-class Contestant:
-    """A proxy that can be measured."""
-
-    name: str
-    title: str
-    prepare: Callable[[Place], Launch]
-    version: Callable[[], str]
-    share: float = 1.0
-    """The part of all rounds that it takes part in: enough to place one that is not steered by."""
-    idle: bool = True
-    """Whether its memory per idle connection is measured."""
-
-
-def descriptors() -> int:
-    """How many files a program that we start may have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def program(name: str) -> str:
-    path = find_program(name)
-    if path is None:
-        raise MissingError(f"{name} is not installed")
-    return path
-
-
-def first_line(*argv: str) -> str:
-    """The first line that a program prints, on whichever stream."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
-    return (done.stdout + done.stderr).strip().partition("\n")[0]
-
-
-def need_library(*names: str) -> None:
-    for name in names:
-        if importlib.util.find_spec(name) is None:
-            raise MissingError(f'the library "{name}" is not installed (pip install ".[bench]")')
-
-
-def library_versions(*names: str) -> Callable[[], str]:
-    return lambda: ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-
-
-def nginx(place: Place) -> Launch:
+def nginx(place: Place, *, cache: bool = False) -> Launch:
     # The log's buffer makes nginx quicker than its default of a write per request; ours writes in batches,
     # too. A body of 16 KiB would just not fit into the default buffer and go through a file.
+    listen, secure, store, stored = f"127.0.0.1:{place.listen} backlog=4096", "", "", ""
+    if place.certificate is not None:
+        listen += " ssl"
+        secure = f"""
+        ssl_certificate {place.certificate.chain};
+        ssl_certificate_key {place.certificate.key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ciphers {INTERMEDIATE};
+        ssl_prefer_server_ciphers off;
+        ssl_ecdh_curve X25519:prime256v1:secp384r1;
+        ssl_session_cache shared:clients:16m;
+        ssl_session_timeout 1d;"""
+    if cache:
+        # Without the cache of open files, each hit opens and closes its file.
+        store = f"""
+    proxy_cache_path {place.folder}/cache levels=1:2 keys_zone=store:64m max_size=1g inactive=1d use_temp_path=off;
+    open_file_cache max=10000 inactive=1h;
+    open_file_cache_valid 1h;"""
+        stored = "\n            proxy_cache store;"
     http = f"""
     access_log {place.folder}/access.log combined buffer=64k flush=1s;
-    client_body_buffer_size 32k;
+    client_body_buffer_size 32k;{store}
     upstream origin {{
         server 127.0.0.1:{place.origin};
         keepalive 1024;
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{place.listen} backlog=4096;
+        listen {listen};{secure}
         location / {{
-            proxy_pass http://origin;
+            proxy_pass http://origin;{stored}
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host $http_host;
@@ -118,16 +66,32 @@ def nginx_version() -> str:
     return first_line(program("nginx"), "-v").removeprefix("nginx version: ")
 
 
-def haproxy(place: Place) -> Launch:
+def haproxy(place: Place, *, cache: bool = False) -> Launch:
     # Two descriptors a connection, and some to spare; HAProxy refuses to start with a larger maxconn.
     maxconn = min(16000, (descriptors() - 200) // 2)
+    bind, secure, scheme, store, use, keep = f"127.0.0.1:{place.listen} backlog 4096", "", "http", "", "", ""
+    if place.certificate is not None:
+        bind += f" ssl crt {place.certificate.both}"
+        scheme = "https"
+        secure = f"""
+    ssl-default-bind-options ssl-min-ver TLSv1.2
+    ssl-default-bind-ciphers {INTERMEDIATE}
+    ssl-default-bind-curves X25519:P-256:P-384"""
+    if cache:
+        store = """cache store
+    total-max-size 256
+    max-object-size 1048576
+    max-age 3600
+    process-vary on"""
+        use = "\n    filter cache store\n    http-request cache-use store"
+        keep = "\n    http-response cache-store store"
     path = place.folder / "haproxy.cfg"
     path.write_text(
         f"""
 global
     nbthread 1
     maxconn {maxconn}
-    log stdout format raw local0 info
+    log stdout format raw local0 info{secure}
 defaults
     mode http
     log global
@@ -138,12 +102,13 @@ defaults
     timeout client 120s
     timeout server 120s
     timeout http-keep-alive 120s
+{store}
 frontend clients
-    bind 127.0.0.1:{place.listen} backlog 4096
-    http-request set-header X-Forwarded-Proto http
+    bind {bind}{use}
+    http-request set-header X-Forwarded-Proto {scheme}
     http-request set-header X-Forwarded-Host %[req.hdr(Host)]
     default_backend origin
-backend origin
+backend origin{keep}
     server one 127.0.0.1:{place.origin}
 """
     )
@@ -156,15 +121,19 @@ def haproxy_version() -> str:
 
 def caddy(place: Place) -> Launch:
     path = place.folder / "Caddyfile"
+    scheme, secure = "http", ""
+    if place.certificate is not None:
+        scheme, secure = "https", f"\n    tls {place.certificate.chain} {place.certificate.key}"
     path.write_text(
         f"""
 {{
     admin off
     auto_https off
     grace_period 1s
+    default_sni localhost
 }}
-http://:{place.listen} {{
-    bind 127.0.0.1
+{scheme}://:{place.listen} {{
+    bind 127.0.0.1{secure}
     log {{
         output file {place.folder}/access.log
     }}
@@ -182,67 +151,38 @@ http://:{place.listen} {{
     return Launch((program("caddy"), "run", "--adapter", "caddyfile", "--config", str(path)), env=env)
 
 
-def twistd() -> str:
-    return str(Path(sys.executable).with_name("twistd"))
+def caddy_version() -> str:
+    return "Caddy " + first_line(program("caddy"), "version")
 
 
-def ours_environment() -> dict[str, str]:
-    """What makes ``twistd`` find the plugin of this checkout, installed or not."""
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH", ""))))}
-
-
-def ours(place: Place) -> Launch:
-    env = ours_environment()
-    try:
-        asked = subprocess.run(
-            (twistd(), "revproxy", "--help"),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-            cwd=CHECKOUT,
-            env={**os.environ, **env},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingError(f'"twistd revproxy --help" cannot be run: {error}') from None
-    if asked.returncode != 0 or "--config" not in asked.stdout:
-        said = (asked.stderr.strip() or asked.stdout.strip()).splitlines()[-1:]
-        raise MissingError('"twistd revproxy --help" fails: ' + "".join(said))
-    path = place.folder / "revproxy.toml"
-    # All load comes from one address and on few connections; only what counts those is raised.
+def varnish(place: Place) -> Launch:
+    varnishd, logger = program("varnishd"), program("varnishncsa")
+    # Requests with a cookie go past Varnish until it is told that they need not.
+    path = place.folder / "cache.vcl"
     path.write_text(
         f"""
-[[listener]]
-address = "127.0.0.1:{place.listen}"
-
-[limits]
-connections = 20000
-connections_per_address = 20000
-requests_per_connection = 1000000000
-
-[access_log]
-path = "{place.folder}/access.log"
-
-[[site]]
-hosts = ["*"]
-
-  [[site.route]]
-  path = "/"
-  proxy = "origin"
-
-[upstream.origin]
-servers = ["http://127.0.0.1:{place.origin}"]
-connections_per_server = 1024
-idle_connections = 1024
+vcl 4.1;
+backend origin {{
+    .host = "127.0.0.1";
+    .port = "{place.origin}";
+}}
+sub vcl_recv {{
+    unset req.http.Cookie;
+}}
 """
     )
-    return Launch((twistd(), "-n", "--pidfile=", "revproxy", "--config", str(path)), env=env, cwd=CHECKOUT)
+    # The log is written by a program of its own, which waits until there is something to read from.
+    folder = place.folder / "varnish"
+    log = f"{logger} -n {folder} -t 20 -w {place.folder}/access.log"
+    serve = (
+        f"{varnishd} -F -j none -n {folder} -a 127.0.0.1:{place.listen} -f {path} -s malloc,256m -T none"
+        " -p thread_pools=1 -p listen_depth=4096 -p timeout_idle=120"
+    )
+    return Launch(("/bin/sh", "-c", f"{log} & exec {serve}"))
 
 
-def ours_version() -> str:
-    import revproxy._version
-
-    return f"revproxy {revproxy._version.VERSION}, Python {sys.version.partition(' ')[0]}"
+def varnish_version() -> str:
+    return first_line(program("varnishd"), "-V").partition(" (")[2].partition(" revision")[0].replace("-", " ")
 
 
 def python_proxy(file: str, *libraries: str) -> Callable[[Place], Launch]:
@@ -269,43 +209,3 @@ def prototype(path: Path) -> Contestant:
         )
 
     return Contestant("prototype", "prototype", prepare, lambda: path.name)
-
-
-CONTESTANTS: tuple[Contestant, ...] = (
-    Contestant("nginx", "nginx proxy_pass", nginx, nginx_version),
-    Contestant("ours", "revproxy", ours, ours_version),
-    Contestant("haproxy", "HAProxy", haproxy, haproxy_version, share=0.3),
-    Contestant(
-        "caddy", "Caddy", caddy, lambda: "Caddy " + first_line(program("caddy"), "version"), share=0.3
-    ),
-    Contestant(
-        "twisted",
-        "Twisted's ReverseProxyResource",
-        python_proxy("twisted_site.py", "twisted"),
-        library_versions("twisted"),
-        share=0.2,
-    ),
-    Contestant(
-        "aiohttp",
-        "aiohttp",
-        python_proxy("aiohttp_proxy.py", "aiohttp"),
-        library_versions("aiohttp"),
-        share=0.2,
-    ),
-    Contestant(
-        "flask",
-        "Flask + requests",
-        python_proxy("flask_proxy.py", "flask", "requests"),
-        library_versions("flask", "requests"),
-        share=0.1,
-        idle=False,
-    ),
-    Contestant(
-        "stdlib",
-        "http.server + http.client",
-        python_proxy("stdlib_proxy.py"),
-        lambda: f"Python {sys.version.partition(' ')[0]}",
-        share=0.1,
-        idle=False,
-    ),
-)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from benchmarks.idle import IdleResult
-from benchmarks.rounds import Summary
+from benchmarks.rounds import Change, Summary
 from benchmarks.targets import Verdict
 
 KIB = 1024
@@ -36,8 +37,16 @@ def rounds_text(summary: Summary) -> str:
     return f"{good}" if not summary.faulty else f"{good} (+{summary.faulty} with errors)"
 
 
-def load_rows(summaries: Sequence[Summary], titles: Mapping[str, str]) -> Rows:
-    rows: list[Sequence[str]] = [HEADING]
+def percent(part: float | None) -> str:
+    """A part of the whole; 100.0 stands for nothing less."""
+    if part is None:
+        return NOTHING
+    return f"{math.floor(part * 1000) / 10:.1f} %"
+
+
+def load_rows(summaries: Sequence[Summary], titles: Mapping[str, str], reuse: str = "") -> Rows:
+    """A row per proxy; ``reuse`` heads the column of what was reused, and there is none where it is empty."""
+    rows: list[Sequence[str]] = [(*HEADING[:-1], *filter(None, (reuse,)), HEADING[-1])]
     for summary in summaries:
         rows.append(
             (
@@ -48,6 +57,7 @@ def load_rows(summaries: Sequence[Summary], titles: Mapping[str, str]) -> Rows:
                 figure(summary.cpu_ratio, 2),
                 milliseconds(summary.p50),
                 milliseconds(summary.p99),
+                *((percent(summary.reused),) if reuse else ()),
                 rounds_text(summary),
             )
         )
@@ -67,6 +77,23 @@ def idle_rows(results: Sequence[IdleResult], titles: Mapping[str, str]) -> Rows:
             )
         )
         rows.append((titles[result.proxy], *sizes, f"{result.connections:,}"))
+    return rows
+
+
+def change_rows(changes: Sequence[Change]) -> Rows:
+    """A row per scenario: ours now beside ours at another revision."""
+    rows: list[Sequence[str]] = [("scenario", "CPU us/req", "before", "ratio", "req/s ratio", "rounds")]
+    for change in changes:
+        rows.append(
+            (
+                change.scenario,
+                figure(change.cpu, 1),
+                figure(change.cpu_before, 1),
+                figure(change.cpu_ratio, 3),
+                figure(change.rate_ratio, 3),
+                str(change.rounds),
+            )
+        )
     return rows
 
 
