@@ -26,6 +26,7 @@ from revproxy.caching.decisions import (
     Store,
     ValidationDecision,
 )
+from revproxy.caching.groups import without_tags
 from revproxy.caching.partial import as_incomplete
 from revproxy.caching.policy import FAILURES, on_failure, on_response, on_validation
 from revproxy.caching.reasons import Reason
@@ -137,7 +138,8 @@ class Fetch(SharedAnswer):
                 cache.begin_again(waiter)
             return
         told = self._told(verdict.reason)
-        holds = self._controls.plain and not self._selected
+        # What goes past the cache is not looked at, so its tags would not be taken out either.
+        holds = self._controls.plain and not self._selected and without_tags(head.fields) is head.fields
         cache.flights.refuse(self._key, self, cache.sweep.now(), told if holds else b"")
         self._pass_on(head, framing, source, told)
         self._release_waiters()

@@ -408,3 +408,34 @@ def test_a_broken_resource_behind_takes_its_own_request_alone() -> None:
         cached.cache._inner = inner
         cached.answers_with(FRESH)
         assert cached.get().body == b"hello"
+
+
+def test_tags_are_taken_out_of_answers_that_are_not_stored_too() -> None:
+    with caching() as cached:
+        cached.answers_with(b"Cache-Control: private", b"Surrogate-Key: a")
+        for _ in range(4):
+            got = cached.get()
+            assert (got.get(b"surrogate-key"), told(got)) == (None, b"fwd=uri-miss; detail=private")
+
+
+def test_what_goes_past_is_looked_at_now_and_then() -> None:
+    with caching() as cached:
+        cached.answers_with(b"Cache-Control: private")
+        cached.get()
+        cached.answers_with(FRESH)
+        seen = [told(cached.get()) for _ in range(70)]
+        stored = seen.index(b"fwd=uri-miss; stored; ttl=60")
+        assert set(seen[:stored]) == {b"fwd=uri-miss; detail=private"}
+        assert set(seen[stored + 1 :]) == {b"hit; ttl=60"}
+
+
+def test_a_request_that_wants_something_is_always_looked_at() -> None:
+    with caching() as cached:
+        cached.answers_with(b"Cache-Control: private")
+        cached.get()
+        assert told(cached.get(b"/", b"Cache-Control: no-cache")) == b"fwd=uri-miss; detail=private"
+        assert told(cached.get(method=b"DELETE")) == b"fwd=method; detail=unsafe-method"
+        assert cached.get(b"/", b"Cache-Control: only-if-cached").status == 504
+        cached.answers_with(FRESH)
+        assert b"stored" in told(cached.get(b"/", b"Cache-Control: no-cache"))
+        assert told(cached.get()) == b"hit; ttl=60"
