@@ -41,10 +41,11 @@ def check_acme(config: Config, installed: Callable[[], bool] = is_installed) -> 
             path=(*_HERE, "agree"),
             text='read the terms of service of the server, and write "agree = true" if you agree',
         )
-    if not any(listener.tls for listener in config.listeners):
+    secured = any(listener.tls for listener in config.listeners)
+    if not secured:
         yield Mistake(path=_HERE, text='no listener has "tls = true": nothing would use the certificates')
     yield from _check_server(options)
-    yield from _check_challenges(config, options)
+    yield from _check_challenges(config, options, secured)
     yield from _check_names(config, options)
     for number, address in enumerate(options.contact):
         local, at, host = address.removeprefix("mailto:").partition("@")
@@ -74,7 +75,7 @@ def _check_server(options: AcmeOptions) -> Iterator[Mistake]:
         yield Mistake(path=(*_HERE, "ca"), text=f'"{ca}" can\'t be read: no permission')
 
 
-def _check_challenges(config: Config, options: AcmeOptions) -> Iterator[Mistake]:
+def _check_challenges(config: Config, options: AcmeOptions, secured: bool) -> Iterator[Mistake]:
     path: Path = (*_HERE, "challenges")
     known = []
     for number, name in enumerate(options.challenges):
@@ -101,7 +102,7 @@ def _check_challenges(config: Config, options: AcmeOptions) -> Iterator[Mistake]
     if known == ["http-01"] and not ports["http-01"]:
         text = 'http-01 needs a listener without TLS, with address = ":80"'
         yield Mistake(path=path, text=text)
-    elif known and not any(_PORTS[name] in ports[name] for name in known):
+    elif known and secured and not any(_PORTS[name] in ports[name] for name in known):
         wanted = " or ".join(str(_PORTS[name]) for name in known)
         text = f"no listener is on port {wanted}, which the server connects to: it must be led to one of ours"
         yield Mistake(path=path, text=text, warning=True)

@@ -21,7 +21,8 @@ def check_tls(config: Config) -> Iterator[Mistake]:
     if secured and not options.certificates and not options.internal and options.acme is None:
         yield Mistake(
             path=("listeners", listens.index(True), "tls"),
-            text='there are no certificates: name files or folders in tls.certificates, or write "tls.internal = true"',
+            text='there are no certificates: name files or folders in tls.certificates, or write "tls.internal = true"'
+            " or a table [tls.acme]",
             related=(("tls", "certificates"), ("tls", "internal")),
         )
     if options.certificates and not secured:
