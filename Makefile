@@ -1,10 +1,12 @@
 # make demo   the proxy in front of a sample backend: open http://127.0.0.1:8080/
+#             (make demo TLS=1: the same over HTTPS, with a certificate of a local root)
 # make test   lint, types, tests
 # make fuzz   a coverage-guided fuzzer on the parsers and the proxy, FUZZ_TIME seconds each; see docs/fuzzing.rst
 # All need python3 and make, and bring the rest into .venv. PYTHON chooses the interpreter, PORT the demo's port.
 
 PYTHON ?= python3
 PORT ?= 8080
+TLS ?=
 PYTEST_ARGS ?=
 FUZZ_TIME ?= 60
 
@@ -21,7 +23,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 .PHONY: demo test lint types websocket-suite bench fuzz dist clean
 
 demo: $(VENV)/demo.stamp
-	@exec $(BIN)/python -m revproxy.demo --with-proxy --port $(PORT)
+	@exec $(BIN)/python -m revproxy.demo --with-proxy $(if $(filter-out 0 no off,$(TLS)),--tls) --port $(PORT)
 
 # All three run, even after one failed: one run tells everything that is wrong.
 test: $(VENV)/test.stamp $(SSLYZE)/stamp

@@ -1,4 +1,4 @@
-"""``python -m revproxy.demo [--with-proxy] [--port N]``."""
+"""``python -m revproxy.demo [--with-proxy [--tls]] [--port N]``."""
 
 from revproxy.demo.run import main
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     )
     from twisted.python.failure import Failure
 
+    from revproxy.demo.secured import Secured
+
     class Reactor(IReactorCore, IReactorFromThreads, IReactorProcess, IReactorTCP, IReactorTime):
         """What the demo asks of a reactor."""
 
@@ -35,10 +37,13 @@ PATIENCE = 5.0
 class Front(ProcessProtocol):
     """Starts the proxy, says when it can be opened, and ends it with the demo, or the demo with it."""
 
-    def __init__(self, reactor: Reactor, backend: str, port: int) -> None:
+    def __init__(self, reactor: Reactor, backend: str, port: int, secured: Secured | None = None) -> None:
+        """``secured`` is there for HTTPS."""
         self._reactor = reactor
         self._backend = backend
         self._port = port
+        self._secured = secured
+        self._url = f"http://{LOCAL}:{port}/" if secured is None else f"https://localhost:{port}/"
         self._ended: Deferred[None] = Deferred()
         self._running = False
         self._stopping = False
@@ -46,7 +51,13 @@ class Front(ProcessProtocol):
 
     def start(self) -> None:
         listen = f"{LOCAL}:{self._port}"
-        arguments = ["-n", "--pidfile=", "revproxy", "--to", self._backend, "--listen", listen]
+        arguments = ["-n", "--pidfile=", "revproxy"]
+        if self._secured is None:
+            arguments += ["--to", self._backend, "--listen", listen]
+        else:
+            file, text = self._secured.configure(listen, self._backend)
+            arguments += ["--config", file]
+            print(text, flush=True)
         print("twistd " + " ".join(arguments), flush=True)
         self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
         self._reactor.spawnProcess(
@@ -65,19 +76,26 @@ class Front(ProcessProtocol):
         if not self._running or self._stopping:
             return
         endpoint = TCP4ClientEndpoint(self._reactor, LOCAL, self._port, timeout=5)
-        connecting = endpoint.connect(Factory.forProtocol(Protocol))
+        if self._secured is None:
+            connecting = endpoint.connect(Factory.forProtocol(Protocol))
+        else:
+            connecting = self._secured.connect(endpoint)
         connecting.addCallbacks(self._ready, self._not_yet)
 
     def _ready(self, connection: Protocol) -> None:
         assert connection.transport is not None
         connection.transport.loseConnection()
-        print(f"\n  open http://{LOCAL}:{self._port}/ in a browser; Ctrl-C ends the demo\n", flush=True)
+        print(f"\n  open {self._url} in a browser; Ctrl-C ends the demo\n", flush=True)
+        if self._secured is not None:
+            print(self._secured.trust_text(self._url), flush=True)
 
     def _not_yet(self, reason: Failure) -> None:
         self._reactor.callLater(PROBE_INTERVAL, self._probe)
 
     def processEnded(self, reason: Failure) -> None:
         self._running = False
+        if self._secured is not None:
+            self._secured.clear()
         self._ended.callback(None)
         if not self._stopping:
             self.failed = True

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.address import IPv4Address
 
 from revproxy.demo.front import LOCAL, Front
+from revproxy.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from revproxy.demo.front import Reactor
+    from revproxy.demo.secured import Secured
 
 PORT_IN_USE = 2
 
@@ -38,7 +40,15 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="let `twistd revproxy` listen on that port, with the backend on a free one behind it",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="with --with-proxy: HTTPS, with a certificate of the internal authority",
+    )
+    chosen = parser.parse_args(arguments)
+    if chosen.tls and not chosen.with_proxy:
+        parser.error("--tls needs --with-proxy: the backend alone speaks no TLS")
+    return chosen
 
 
 def check_free(port: int) -> None:
@@ -55,6 +65,16 @@ def check_free(port: int) -> None:
                 file=sys.stderr,
             )
             sys.exit(PORT_IN_USE)
+
+
+def _secured() -> Secured:
+    # Only now: it brings much along that a demo without TLS does not need.
+    from revproxy.demo.secured import Secured
+
+    try:
+        return Secured()
+    except ConfigError as mistake:
+        sys.exit(f"demo: {mistake}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reactor.callLater(0, print, f"demo backend, without a proxy: {backend_url}/", flush=True)
         reactor.run()
         return
-    front = Front(reactor, backend_url, chosen.port)
+    front = Front(reactor, backend_url, chosen.port, _secured() if chosen.tls else None)
     reactor.callWhenRunning(front.start)
     reactor.run()
     if front.failed:

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -42,17 +43,31 @@ MARK = "window.left = true"
 ARRIVED = "!window.left && document.readyState === 'complete' && document.body.childElementCount > 0"
 
 
+def trust(root: Path, home: Path) -> None:
+    """Puts a root into the list that Chromium on Linux reads in a home folder."""
+    database = home / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    for words in (("-N", "--empty-password"), ("-A", "-t", "C,,", "-n", "the local root", "-i", str(root))):
+        subprocess.run(["certutil", "-d", f"sql:{database}", *words], check=True, timeout=PATIENCE)
+
+
 class Browser:
     """One browser with one page in it; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path | None = None) -> None:
+        """``root`` is a certificate that the browser shall trust, as ``revproxy ca`` says how."""
         assert PROGRAM is not None
         self._folder = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
+        environment = dict(os.environ)
+        if root is not None:
+            environment["HOME"] = self._folder.name
+            trust(root, Path(self._folder.name))
         self._process = subprocess.Popen(
             [PROGRAM, *SWITCHES, f"--user-data-dir={self._folder.name}", "about:blank"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=environment,
         )
         self._open = contextlib.ExitStack()
         self._numbers = itertools.count(1)
@@ -69,9 +84,7 @@ class Browser:
     def __enter__(self) -> Browser:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
         self._end()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 PATIENCE = 20.0
 
@@ -25,9 +26,10 @@ def free_port() -> int:
 class Demo:
     """``python -m revproxy.demo`` with ``arguments``; collects what it prints."""
 
-    def __init__(self, *arguments: str, port: int | None = None) -> None:
+    def __init__(self, *arguments: str, port: int | None = None, state: Path | None = None) -> None:
+        """``state`` is the folder of the internal authority."""
         self.port = free_port() if port is None else port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"https://localhost:{self.port}" if "--tls" in arguments else f"http://127.0.0.1:{self.port}"
         self.proxied = "--with-proxy" in arguments
         self.lines: list[str] = []
         self._incoming: queue.Queue[str | None] = queue.Queue()
@@ -37,7 +39,7 @@ class Demo:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **({"STATE_DIRECTORY": str(state)} if state else {})},
         )
         # Read all the time: a full pipe would stop the process under test.
         self._reader = threading.Thread(target=self._read, daemon=True)
