@@ -154,7 +154,8 @@ class Certificates:
                     _log.error("certificates: {finding}; what was there before stays in force", finding=finding)
         changed = self._look_at_clients() or changed
         now = self._wall()
-        keys_are_old = now - self._keys_made >= TICKET_LIFE
+        # A clock that was set back must not keep them for as long as it was ahead.
+        keys_are_old = not 0 <= now - self._keys_made < TICKET_LIFE
         renewed = any(each.not_after - now < RENEWED_BEFORE for each in self._internal.values())
         if keys_are_old:
             self._keys_made = now

@@ -185,7 +185,8 @@ class Stapling:
         """Asks what is due; for the sweep's ``on_tick``."""
         wall = self._wall()
         for asked in self._asked.values():
-            if wall >= asked.next_time and not asked.is_asking:
+            # A time further away than any that was set is one from before the clock was set back.
+            if not wall < asked.next_time <= wall + LONGEST and not asked.is_asking:
                 self._ask_for(asked)
 
     def _ask_for(self, asked: _Asked) -> None:

@@ -78,7 +78,8 @@ class SecureAcceptor(Acceptor):
         self._clear.scheme = b"http"
 
     def _serve(self, sock: socket.socket, client: Client, *, awaits_proxy_header: bool) -> None:
-        securing = _Securing(self, client)
+        # A balancer in front is not counted for the connections that it brings.
+        securing = _Securing(self, client, counted=not client.trusted and not awaits_proxy_header)
         if not securing.enter():
             # There is no way to say it before the handshake, and the handshake is what there is no room for.
             sock.close()
@@ -104,9 +105,9 @@ class _Securing:
 
     __slots__ = ("_acceptor", "_counted", "client", "step")
 
-    def __init__(self, acceptor: SecureAcceptor, client: Client) -> None:
+    def __init__(self, acceptor: SecureAcceptor, client: Client, *, counted: bool) -> None:
         self._acceptor = acceptor
-        self._counted = not client.trusted
+        self._counted = counted
         self.client = client
         self.step: Any = None
         """What is under way, to be cancelled."""
@@ -163,7 +164,14 @@ class _Securing:
         if chosen.is_challenge:
             stream.close()
             return
-        self.client.tls = client_tls(stream.connection, chosen)
+        try:
+            self.client.tls = client_tls(stream.connection, chosen)
+        except (ValueError, TypeError) as reason:
+            # OpenSSL is content with names that nobody can spell, such as Latin-1 in a T61String.
+            stream.abort()
+            text = f"the client's certificate can't be read: {reason}"
+            self._acceptor.failures.failed(self.client.peer, text, self._acceptor.frontend.now())
+            return
         Channel(self._acceptor.frontend, stream, self.client).begin()
 
     def clear_text_came(self, stream: SocketStream) -> None:

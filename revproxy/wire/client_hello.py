@@ -15,6 +15,8 @@ import attrs
 
 LONGEST: Final = 16 * 1024
 """Octets of a hello that are looked at; browsers send 0.5 to 2 KiB."""
+MOST_RECORDS: Final = 64
+"""Records that one is cut into, mostly one. With each octet that comes all are looked at again."""
 
 UNEXPECTED_MESSAGE: Final = 10
 RECORD_OVERFLOW: Final = 22
@@ -158,7 +160,7 @@ def _message(data: bytes) -> bytes | None:
         raise HelloError("the client does not speak TLS", UNEXPECTED_MESSAGE, is_clear_text=looks_clear)
     message = b""
     at = 0
-    while True:
+    for _ in range(MOST_RECORDS):
         header = data[at : at + 5]
         if len(header) > 1 and header[1] != 3:
             raise HelloError("the client's record is of no version of TLS", alert=70)
@@ -181,6 +183,7 @@ def _message(data: bytes) -> bytes | None:
         at += 5 + length
         if at >= len(data):
             return None
+    raise HelloError("the client's hello is cut into too many records")
 
 
 def _server_name(body: _Octets) -> str:

@@ -152,6 +152,19 @@ def client_of(issuer: Pair, subject: str, **more: Any) -> Pair:
     return issuer.issue(subject=subject, usage=ExtendedKeyUsageOID.CLIENT_AUTH, **more)
 
 
+def misspelled(issuer: Pair, pair: Pair, right: bytes, wrong: bytes) -> Pair:
+    """The certificate with other octets in the place of as many of its own, signed as if it had been made so."""
+    octets = pair.certificate.tbs_certificate_bytes
+    assert octets.count(right) and len(right) == len(wrong)
+    signed = octets.replace(right, wrong)
+    signature = issuer.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    # The algorithm stands in the certificate as well as behind it (RFC 5280 §4.1.1.2): ecdsa-with-SHA256.
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    bits = b"\x03%c\x00%b" % (len(signature) + 1, signature)
+    content = signed + algorithm + bits
+    return Pair(x509.load_der_x509_certificate(b"\x30\x82%b%b" % (len(content).to_bytes(2, "big"), content)), pair.key)
+
+
 def write(folder: Path, **files: bytes) -> None:
     """Files with the suffix behind two underscores: ``a__pem`` is a.pem."""
     for name, octets in files.items():

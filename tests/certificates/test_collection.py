@@ -265,6 +265,19 @@ def test_the_keys_of_tickets_are_new_twice_a_day(profile: str, tmp_path: Path) -
     assert connect(second.session).resumed
 
 
+def test_keys_do_not_stay_because_the_clock_was_set_back(watched: Watched) -> None:
+    watched.now = MOMENT + 900 * DAY
+    certificates = watched.begin(a__pem=A1.pem)
+    first = shake(certificates, "a.example").chosen.context
+    watched.now = MOMENT
+    watched.look()
+    second = shake(certificates, "a.example").chosen.context
+    assert second is not first
+    watched.now += TICKET_LIFE - 60
+    watched.look()
+    assert shake(certificates, "a.example").chosen.context is second
+
+
 def test_old_tickets_are_for_what_they_were_made_for(watched: Watched) -> None:
     certificates = watched.begin(a__pem=A1.pem)
     context = client_context()

@@ -185,6 +185,20 @@ def test_answers_are_fetched_ahead_and_renewed() -> None:
     assert staple()
 
 
+def test_a_clock_that_is_set_back_stops_no_questions() -> None:
+    desk = Desk()
+    desk.stapling.cover([SERVED])
+    desk.now = MOMENT + 900 * DAY
+    desk.tick()
+    desk.answers[0].errback(OSError("nobody there"))
+    desk.now = MOMENT
+    desk.tick()
+    assert len(desk.asked) == 2
+    desk.answers[1].callback(answer())
+    desk.tick(60)
+    assert len(desk.asked) == 2
+
+
 def test_what_is_gone_is_forgotten_and_what_stays_is_kept() -> None:
     desk = Desk()
     desk.stapling.cover([SERVED])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import struct
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 from OpenSSL import SSL
 from twisted.logger import capturedLogs
 
-from revproxy.config.model import Limits, TLSOptions
+from revproxy.config.model import Limits, SiteTLS, TLSOptions
 from revproxy.service.secure import HandshakeFailures
-from tests.service.secured import A, B, Client, Service, secured
+from revproxy.wire.handshake import ServerHandshake
+from tests.certificates.making import client_of, misspelled, pem_of
+from tests.service.secured import CLIENTS, A, B, Client, Service, secured, site
 
 
 def test_requests_over_tls(tmp_path: Path) -> None:
@@ -104,6 +108,61 @@ def test_nonsense_is_no_traceback(tmp_path: Path) -> None:
     assert sum("reason" in event for event in logs) == 1
 
 
+def test_a_certificate_that_can_not_be_read_costs_its_client_alone(tmp_path: Path) -> None:
+    """OpenSSL verifies it, and is content with Latin-1 in a T61String."""
+    (tmp_path / "ca.pem").write_bytes(pem_of(CLIENTS.certificate))
+    tls = SiteTLS(client_certificates="required", client_ca=str(tmp_path / "ca.pem"))
+    mallory = misspelled(CLIENTS, client_of(CLIENTS, "mallory"), b"\x0c\x07mallory", b"\x14\x07mal\xff\xffry")
+    with secured(tmp_path, site("a.example", tls=tls), site("*")) as service, capturedLogs() as logs:
+        client = service.client("a.example", pair=mallory)
+        assert client.read() is None
+        acceptor = service.proxy.acceptors[0]
+        assert acceptor.frontend.admission.count == 0
+        assert service.client("a.example", pair=client_of(CLIENTS, "alice")).ask().status == 200
+    assert [event for event in logs if "log_failure" in event] == []
+    assert sum("can't be read" in event.get("reason", "") for event in logs) == 1
+
+
+@pytest.mark.parametrize("how", ["ask", "leave", "reset", "half", "refused"])
+def test_what_openssl_holds_for_a_connection_goes_with_it(how: str, tmp_path: Path) -> None:
+    """It is ten times what Python holds, and the collector, which does not know that, comes late."""
+    with secured(tmp_path) as service:
+        # What is made once for each context.
+        service.client().ask()
+        gc.collect()
+        gc.disable()
+        try:
+            before = _held()
+            for _ in range(5):
+                client = service.plain(0) if how == "half" else Client(service, service.connect(0), "a.example")
+                if how == "half":
+                    client.send(b"\x16\x03\x01\x02\x00\x01\x00")
+                elif how == "refused":
+                    assert client.tls is not None
+                    client.tls.set_alpn_protos([b"h2"])
+                    with pytest.raises(SSL.Error):
+                        client.shake()
+                else:
+                    client.shake()
+                    if how != "leave":
+                        client.ask()
+                if how == "reset":
+                    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.socket.close()
+                service.turns.settle()
+                # The client's own, which the service remembers.
+                client.tls = None
+            service.turns.until(lambda: service.proxy.acceptors[0].frontend.admission.count <= 1)
+            assert _held() == before
+        finally:
+            gc.enable()
+
+
+def _held() -> dict[type, int]:
+    kinds = (SSL.Connection, ServerHandshake)
+    return {kind: sum(type(each) is kind for each in gc.get_objects()) for kind in kinds}
+
+
 # The PROXY protocol in front of TLS.
 
 HEADER = b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 443\r\n"
@@ -127,6 +186,20 @@ def test_a_proxy_protocol_header_comes_before_the_handshake(split: int, tmp_path
         assert client.ask().status == 200
         assert service.transactions[-1].client == b"192.0.2.7"
         assert service.proxy.acceptors[0].frontend.admission._by_address == {b"192.0.2.7": 1}
+
+
+def test_the_balancer_itself_is_not_counted(tmp_path: Path) -> None:
+    tls = {"proxy_protocol_from": (ip_network("127.0.0.0/8"),)}
+    with secured(tmp_path, tls=tls, limits=Limits(connections_per_address=1)) as service:
+        slow = service.plain(0)
+        first = balanced(service, HEADER)
+        assert first.ask().status == 200
+        # It speaks for itself: it looks whether we are there.
+        assert balanced(service, b"PROXY UNKNOWN\r\n").ask().status == 200
+        with pytest.raises(SSL.Error):
+            balanced(service, HEADER)
+        assert balanced(service, HEADER.replace(b"0.2.7", b"0.2.8")).ask().status == 200
+        assert slow.read() == b""
 
 
 def test_without_that_header_there_is_no_handshake(tmp_path: Path) -> None:

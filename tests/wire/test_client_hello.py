@@ -12,6 +12,7 @@ from OpenSSL import SSL
 from revproxy.wire.client_hello import (
     DECODE_ERROR,
     LONGEST,
+    MOST_RECORDS,
     RECORD_OVERFLOW,
     UNEXPECTED_MESSAGE,
     UNRECOGNIZED_NAME,
@@ -79,7 +80,16 @@ def test_every_beginning_of_a_hello_asks_for_more() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 100, 1 << 14])
 def test_a_hello_in_many_records_is_the_same(size: int) -> None:
     whole = hello_of(b"example.com", [b"http/1.1"])
-    assert parse_client_hello(records(whole[5:], size)) == parse_client_hello(whole)
+    cut = records(whole[5:25], size) + records(whole[25:], 100)
+    assert parse_client_hello(cut) == parse_client_hello(whole)
+
+
+def test_a_hello_is_not_cut_into_a_record_for_each_octet() -> None:
+    """With each octet that comes all records are looked at again: 17 KB would cost seconds."""
+    octets = records(b"\x01\x00\x40\x00" + bytes(1 << 14), 1)
+    assert parse_client_hello(octets[: MOST_RECORDS * 6 - 1]) is None
+    with pytest.raises(HelloError, match="too many records"):
+        parse_client_hello(octets[: MOST_RECORDS * 6 + 1])
 
 
 def test_what_follows_a_hello_is_not_looked_at() -> None:
