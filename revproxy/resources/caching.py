@@ -23,17 +23,16 @@ from revproxy.caching.freshness import Judgement, judged
 from revproxy.caching.groups import invalidated_groups, origin_of
 from revproxy.caching.key import KeyOptions, PrimaryKeys, is_canonical, rewriting_field, target_of
 from revproxy.caching.options import DEFAULT_OPTIONS, CacheOptions
-from revproxy.caching.partial import combined
 from revproxy.caching.policy import invalidated, on_failure, on_request, revalidation, validation_fields
 from revproxy.caching.reasons import Reason
 from revproxy.caching.stored import StoredHead, StoredResponse
-from revproxy.caching.vary import matching, selects, surplus
+from revproxy.caching.vary import matching, selects
 from revproxy.errors import CacheOnly, ProxyError
 from revproxy.http.forward import Network, OutgoingHead
-from revproxy.http.validators import same_strong_validator
-from revproxy.interfaces import Filling, IResponder, IStore, Request, Selection
+from revproxy.interfaces import IResponder, IStore, Request, Selection
 from revproxy.resources.fetch import BackgroundFetch, Fetch
 from revproxy.resources.forwarded import ForwardedRequest, UnattendedRequest
+from revproxy.resources.keeping import Keeping
 from revproxy.resources.lookup import Lookup
 from revproxy.resources.passage import Passage
 from revproxy.resources.readers import Waiter
@@ -45,9 +44,6 @@ _log = Logger()
 
 COLLAPSE_TIMEOUT: Final = 5.0
 MOST_BACKGROUND: Final = 64
-LARGEST_COMBINED: Final = 16 * 1024 * 1024
-"""Octets up to which parts of a representation are put together."""
-
 Found = tuple[StoredResponse, ...]
 
 
@@ -116,6 +112,7 @@ class CachingResource(Resource):
         self.status = CacheStatus(name)
         self.serving = Serving(self.status, says=says)
         self.flights = Flights()
+        self.keep = Keeping(store, options).keep
         self.collapse_timeout = collapse_timeout
         self.wall = wall
         self._background = background
@@ -327,66 +324,6 @@ class CachingResource(Resource):
             return False
         origin = origin_of(head.url)
         return self.flights.changed_since(began, (head.key, head.url, *[(origin, group) for group in head.groups]))
-
-    def keep(self, filling: Filling, head: StoredHead, selected: Found, *, came: StoredHead | None = None) -> None:
-        """Commits what was fetched; parts are added to parts of the same representation that are there.
-
-        ``selected`` is what the request selected when it was sent. ``came`` is the head that came where the answer
-        broke off, and ``head`` is what is made of it.
-        """
-        there = self._there(head, selected) if head.status == 206 or head.selecting else ()
-        if head.status == 206:
-            for stored in there:
-                if stored.head.selecting != head.selecting:
-                    continue
-                if stored.head.status != 206:
-                    if came is not None or not self._gives_way(stored, head, selected):
-                        return
-                elif self._combined(filling, came or head, stored):
-                    return
-        else:
-            head.total = filling.size
-        for stored in surplus([one for one in there if one.head.selecting != head.selecting]):
-            self.store.remove(stored)
-        filling.commit(head)
-
-    def _there(self, head: StoredHead, selected: Found) -> Found:
-        """What is stored under a head's key by now; of a store that is far away, what was stored before."""
-        found = self.store.find(head.key)
-        if type(found) is tuple:
-            return found
-        found.addErrback(lambda failure: None)
-        return selected
-
-    @staticmethod
-    def _gives_way(whole: StoredResponse, part: StoredHead, selected: Found) -> bool:
-        """Whether a part takes the place of a whole response: only where the policy knew of it, and where they are not
-        of the same representation."""
-        known = any(one.mark == whole.mark for one in selected)
-        return known and not same_strong_validator(whole.head.fields, part.fields, part.response_time)
-
-    def _combined(self, filling: Filling, head: StoredHead, stored: StoredResponse) -> bool:
-        """Puts a part to one that is stored (RFC 9111 §3.4); false where they don't fit."""
-        made = combined(stored, head, filling.size, head.response_time)
-        if isinstance(made, str) or made.combination.size > LARGEST_COMBINED:
-            return False
-        whole: Filling = self.store.begin(head.key, made.combination.size)
-        try:
-            for piece in made.combination.pieces:
-                at, left = piece.offset, piece.length
-                while left and not whole.broken:
-                    data = (filling if piece.is_new else stored.content).read(at, min(left, 1 << 18))
-                    if not data:
-                        raise OSError("octets that were stored are gone")
-                    whole.write(data)
-                    at += len(data)
-                    left -= len(data)
-        except OSError:
-            whole.discard()
-            return False
-        done = whole.commit(made.head) is not None
-        whole.discard()
-        return done
 
     def renew(self, decision: Freshen) -> dict[int, StoredResponse]:
         """Gives stored responses their new heads; what is stored now, by the ``id`` of what was."""

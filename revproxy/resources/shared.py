@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 512 * 1024
 """Octets by which a server may be ahead of the reader that paces it."""
+AHEAD_UNKEPT: Final = 64 * 1024
+"""The same where the answer can't be kept: these octets are in nobody's account, so they are few."""
 WORTH_FINISHING: Final = 1024 * 1024
 """Octets that may be missing of an answer that is fetched on though every client has left."""
 LAG: Final = 10.0
@@ -202,7 +204,7 @@ class SharedAnswer(ForwardedRequest):
         elif filling.broken:
             slowest = min(reader.offset for reader in self.readers)
             filling.forget(slowest)
-            wait = filling.size - slowest > AHEAD
+            wait = filling.size - slowest > AHEAD_UNKEPT
             if wait and len(self.readers) > 1:
                 self._sweep()
         else:
@@ -307,7 +309,7 @@ class SharedAnswer(ForwardedRequest):
             self._sweeping = False
             self._cache.sweep.discard(self)
             return
-        behind = filling.size - AHEAD
+        behind = filling.size - AHEAD_UNKEPT
         # Where all are slow alike, nobody keeps anybody waiting.
         starving = any(reader.offset == filling.size for reader in self.readers)
         for reader in list(self.readers):

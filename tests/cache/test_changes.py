@@ -7,7 +7,6 @@ import pytest
 from revproxy.caching.key import KeyOptions
 from tests.support.caching import Cached, caching, response, told
 from tests.support.dialogue import answer
-from tests.support.network import End
 
 FRESH = b"Cache-Control: max-age=60"
 
@@ -182,12 +181,8 @@ def test_the_same_for_urls_of_several_keys() -> None:
         cached.reply(response())
         cached.reply(response(FRESH, b'ETag: "a"'), 0)
         assert (answer(client).body, answer(post).status) == (b"hello", 200)
-        assert told(cached_get(cached, b"Cookie: user=1")).startswith(b"fwd=")
-
-
-def cached_get(cached: Cached, *lines: bytes) -> object:
-    cached.answers_with(FRESH)
-    return cached.get(b"/", *lines)
+        cached.answers_with(FRESH)
+        assert told(cached.get(b"/", b"Cookie: user=1")).startswith(b"fwd=")
 
 
 def test_very_many_changes() -> None:
@@ -223,15 +218,11 @@ def test_an_upgrade_changes_as_well() -> None:
         assert not is_valid(cached)
 
 
-def leave(client: End) -> None:
-    client.cut()
-
-
 def test_the_client_leaves_before_the_answer_to_its_change() -> None:
     with caching() as cached:
         fill(cached, b"/")
         cached.script = None
         client = cached.ask(method=b"DELETE")
-        leave(client)
+        client.cut()
         assert cached.asked[-1][1].was_reset
         assert is_valid(cached)

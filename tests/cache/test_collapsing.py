@@ -344,7 +344,7 @@ def test_a_validation_is_shared() -> None:
 
 def test_a_cookie_that_is_not_kept_reaches_nobody_else() -> None:
     for option in ("strip", "explicit"):
-        with caching(CacheOptions(set_cookie=option, ttl=60)) as cached:  # type: ignore[arg-type]
+        with caching(CacheOptions(set_cookie=option, ttl=60)) as cached:
             clients = flying(cached, 3)
             cached.reply(response(b"Set-Cookie: one"))
             assert [answer(client).get(b"set-cookie") for client in clients] == [b"one", None, None]
@@ -397,6 +397,7 @@ def test_interim_answers_are_for_who_asked() -> None:
 
 def test_a_broken_resource_behind_takes_its_own_request_alone() -> None:
     with caching() as cached:
+
         def respond(request: object) -> None:
             raise RuntimeError("broken")
 

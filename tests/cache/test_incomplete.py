@@ -7,6 +7,7 @@ import pytest
 from revproxy.caching.options import CacheOptions
 from tests.support.caching import Cached, caching, response, told
 from tests.support.dialogue import answer
+from tests.support.reading import Asked
 
 FRESH = b"Cache-Control: max-age=60"
 STRONG = b'ETag: "a"'
@@ -236,3 +237,38 @@ def test_a_part_that_is_too_long_and_breaks_off() -> None:
         head = b"HTTP/1.1 206 Partial Content\r\n%b\r\n%b\r\nContent-Range: bytes 0-3/10\r\n" % (FRESH, STRONG)
         cached.reply(head + b"Content-Length: 9\r\n\r\n012345").fin()
         assert cached.stored() == ()
+
+
+def test_of_two_parts_that_do_not_touch_the_larger_stays() -> None:
+    with caching() as cached:
+        cached.script = lambda asked: part(0, 3) if asked.get(b"range") == b"bytes=0-3" else part(7, 8)
+        cached.get(b"/", b"Range: bytes=0-3")
+        cached.get(b"/", b"Range: bytes=7-8")
+        (stored,) = cached.stored()
+        assert (stored.head.first, stored.content.size) == (0, 4)
+        cached.advance(70)
+        # Unless it is stale.
+        cached.get(b"/", b"Range: bytes=7-8")
+        (stored,) = cached.stored()
+        assert (stored.head.first, stored.content.size) == (7, 2)
+
+
+def test_what_is_large_is_not_copied_for_a_few_octets() -> None:
+    size = 500_000
+    body = b"x" * size
+
+    def script(asked: Asked) -> bytes:
+        first, last = map(int, (asked.get(b"range") or b"").removeprefix(b"bytes=").split(b"-"))
+        told = b"Content-Range: bytes %d-%d/%d" % (first, last, size)
+        return response(FRESH, STRONG, told, status=b"206 Partial Content", body=body[first : last + 1])
+
+    with caching() as cached:
+        cached.script = script
+        cached.get(b"/", b"Range: bytes=0-299999")
+        cached.get(b"/", b"Range: bytes=300000-300009")
+        assert cached.stored()[0].content.size == 300_000
+        cached.get(b"/", b"Range: bytes=300000-399999")
+        assert cached.stored()[0].content.size == 400_000
+        cached.get(b"/", b"Range: bytes=350000-499999")
+        assert (cached.stored()[0].head.status, cached.stored()[0].content.size) == (200, size)
+        assert cached.get().body == body
