@@ -16,7 +16,7 @@ from revproxy.config.checks.sites import check_sites
 from revproxy.config.checks.tls import check_tls
 from revproxy.config.checks.upstreams import check_upstreams
 from revproxy.config.mistakes import Mistake, independent
-from revproxy.config.model import Config, Route, Site, TLSOptions
+from revproxy.config.model import Config, Route, Site, TLSOptions, UpstreamTLS
 from revproxy.config.typed import typed
 
 Check = Callable[[Config], Iterable[Mistake]]
@@ -61,7 +61,15 @@ def _absolute(config: Config, folder: FilePath) -> Config:
     cache = config.cache
     if cache.folder:
         cache = attrs.evolve(cache, folder=_seen_from(folder, cache.folder))
-    return attrs.evolve(config, sites=sites, access_log=log, tls=_tls(config.tls, folder), cache=cache)
+    upstreams = tuple(attrs.evolve(each, tls=_upstream_tls(each.tls, folder)) for each in config.upstreams)
+    return attrs.evolve(
+        config, sites=sites, upstreams=upstreams, access_log=log, tls=_tls(config.tls, folder), cache=cache
+    )
+
+
+def _upstream_tls(options: UpstreamTLS, folder: FilePath) -> UpstreamTLS:
+    files = {name: getattr(options, name) for name in ("ca", "certificate", "key")}
+    return attrs.evolve(options, **{name: _seen_from(folder, file) for name, file in files.items() if file})
 
 
 def _tls(options: TLSOptions, folder: FilePath) -> TLSOptions:

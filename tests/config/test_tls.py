@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from revproxy.config.load import Examination, examine, load
-from revproxy.config.model import HSTS, Config, Listener, Route, Site, SiteTLS, TLSOptions
+from revproxy.config.model import HSTS, Config, Listener, Route, Site, SiteTLS, TLSOptions, UpstreamTLS
 from revproxy.config.schema import schema
 from revproxy.config.validate import validate
 
@@ -97,6 +97,26 @@ def test_short_forms(tmp_path: Path) -> None:
     assert TLSOptions(certificates="certs").certificates == ("certs",)  # type: ignore[arg-type]  # read as one
     assert Listener(address=":80", redirect_to_https=True).redirect_to_https == 308
     assert Site(redirect_to_https=False).redirect_to_https == 0
+
+
+def test_files_of_an_upstream_are_seen_from_the_folder_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    text = """
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        proxy = "app"
+        [upstream.app]
+        servers = ["https://app.example"]
+        [upstream.app.tls]
+        ca = "file"
+        certificate = "file"
+        key = "file"
+    """
+    config = check(tmp_path, text).config
+    assert config is not None
+    here = str(tmp_path / "file")
+    assert config.upstreams[0].tls == UpstreamTLS(ca=here, certificate=here, key=here)
 
 
 def test_the_schema_takes_the_short_forms() -> None:
