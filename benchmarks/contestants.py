@@ -97,7 +97,7 @@ def earlier(revision: str, checkout: Path) -> list[Contestant]:
             name=earlier_name(revision),
             title=f"revproxy at {revision}",
             prepare=partial(ours, store=_STORES[one.group], checkout=checkout),
-            version=partial(revision_version, revision),
+            version=partial(revision_version, revision, checkout),
             share=1.0,
         )
         for one in CONTESTANTS

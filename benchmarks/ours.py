@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,10 +101,11 @@ def ours(place: Place, *, store: Store = "none", checkout: Path = CHECKOUT) -> L
     return Launch(argv, env=environment(checkout), cwd=checkout)
 
 
-def git(*words: str) -> str:
-    """What git says; MissingError, with its words, where it fails."""
+def git(*words: str, checkout: Path | None = None) -> str:
+    """What git says of a checkout, ours if none is named; MissingError, with its words, where it fails."""
+    argv = ("git", "-C", str(checkout or CHECKOUT), *words)
     try:
-        done = subprocess.run(("git", "-C", str(CHECKOUT), *words), capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
     except OSError as error:
         raise MissingError(f"git cannot be run: {error}") from None
     if done.returncode != 0:
@@ -121,9 +123,9 @@ def version() -> str:
     return f"revproxy {revproxy._version.VERSION}{stands}, Python {sys.version.partition(' ')[0]}"
 
 
-def revision_version(revision: str) -> str:
-    """What the revision's name stands for."""
-    return f"{revision} is {git('rev-parse', '--short', f'{revision}^{{commit}}')}"
+def revision_version(revision: str, checkout: Path) -> str:
+    """What the revision's name stood for when it was checked out."""
+    return f"{revision} is {git('rev-parse', '--short', 'HEAD', checkout=checkout)}"
 
 
 @contextmanager
@@ -133,8 +135,10 @@ def worktree(revision: str, folder: Path) -> Iterator[Path]:
     Raises MissingError where there is no such revision.
     """
     commit = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    git("worktree", "add", "--detach", str(folder), commit)
     try:
+        git("worktree", "add", "--detach", str(folder), commit)
         yield folder.resolve()
     finally:
-        git("worktree", "remove", "--force", str(folder))
+        # Also what is there only in part, because somebody did not want to wait.
+        shutil.rmtree(folder, ignore_errors=True)
+        git("worktree", "prune")

@@ -596,6 +596,9 @@ class TestWorktree:
         with pytest.raises(KeyboardInterrupt), ours.worktree("v1", tmp_path / "tree") as checkout:
             assert (checkout / "file").read_text() == "old"
             assert (repository / "file").read_text() == "new"
+            commit = ours.git("rev-parse", "--short", "v1")
+            ours.git("tag", "--force", "v1", "HEAD")
+            assert ours.revision_version("v1", checkout) == f"v1 is {commit}"
             raise KeyboardInterrupt
         assert not (tmp_path / "tree").exists()
         assert len(ours.git("worktree", "list").splitlines()) == 1
