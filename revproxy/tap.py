@@ -111,6 +111,7 @@ def makeService(options: Options) -> IService:
     """The service that was asked for, its sockets bound."""
     from twisted.internet import reactor
 
+    from revproxy.service import privileges
     from revproxy.service.inherited import restored
     from revproxy.service.proxy import ProxyService
 
@@ -118,7 +119,9 @@ def makeService(options: Options) -> IService:
         service = ProxyService(options["loaded"], reactor, restored(os.environ))
     except ConfigError as mistake:
         _stop(f"{options['config'] or 'revproxy'}: {mistake}")
+    privileges.give_log(service.access_log, privileges.new_identity(options.parent))
     reactor.callWhenRunning(_end_on_signals, reactor)
+    reactor.callWhenRunning(privileges.warn, options["loaded"])
     return service
 
 

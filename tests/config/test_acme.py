@@ -151,6 +151,12 @@ def test_mistakes(text: str, message: str, tmp_path: Path) -> None:
     assert message.format(here=tmp_path) in lines[0]
 
 
+def test_a_socket_from_systemd_may_be_on_the_right_port(tmp_path: Path) -> None:
+    named = LISTENERS.replace(":443", "systemd:https").replace(":80", "systemd:http") + SITE + ACME
+    assert told(tmp_path, named) == []
+    assert told(tmp_path, named + 'challenges = "http-01"') == []
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     (line,) = told(tmp_path, BASE + '[tls.acme.external_account]\nkey_id = "a"\nkey = "not base64 at all!"')
     assert "not base64" not in line

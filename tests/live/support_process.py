@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -46,14 +46,21 @@ def free_port(host: str = "127.0.0.1") -> int:
 class Child:
     """A process; used as a context manager, it is gone at the end."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        folder: Path,
+        descriptors: Sequence[int] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / f"{name}.output"
         self._shown = 0
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTEST_CURRENT_TEST",)}
-        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(CHECKOUT)}
+        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(CHECKOUT), **(variables or {})}
         with self._file.open("wb") as output:
             self.process = subprocess.Popen(
                 [str(word) for word in command],
@@ -62,6 +69,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 env=environment,
+                pass_fds=descriptors,
             )
         RUNNING.append(self)
 
