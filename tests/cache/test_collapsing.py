@@ -69,6 +69,7 @@ def test_all_read_what_has_no_length(framing: str) -> None:
         got = [answer(client) for client in clients]
         assert [(one.body, one.complete) for one in got] == [(b"01234", True)] * 3
         # Trailers are not stored: only who asked first gets them.
+        assert got[0].trailers == (((b"x-t", b"1"),) if framing == "chunked" else ())
         assert [one.trailers for one in got[1:]] == [()] * 2
         assert old.received.endswith(b"\r\n\r\n01234")
         assert old.ended
@@ -393,6 +394,43 @@ def test_interim_answers_are_for_who_asked() -> None:
         assert bodies(clients) == [b"hello"] * 3
         hit = cached.get()
         assert (hit.status, hit.interim) == (200, ())
+
+
+def test_who_waits_does_not_wait_for_a_slow_first_client() -> None:
+    with caching() as cached:
+        slow = cached.proxy.client(room=500)
+        slow.reads = False
+        slow.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        clients = [cached.ask() for _ in range(2)]
+        for number in range(5):
+            cached.reply(b"HTTP/1.1 103 Early Hints\r\nLink: </%d%b>\r\n\r\n" % (number, b"x" * 200))
+        cached.reply(OK)
+        assert bodies(clients) == [b"hello"] * 2
+        slow.reads = True
+        cached.proxy.network.settle()
+        assert (answer(slow).body, answer(slow).interim) == (b"hello", (103,) * 5)
+
+
+@pytest.mark.parametrize("line", [b"Cache-Control: private", FRESH])
+def test_a_slow_first_client_has_its_own_pace_afterwards(line: bytes) -> None:
+    with caching() as cached:
+        cached.proxy.origin.room = 20_000
+        slow = cached.proxy.client(room=500)
+        slow.reads = False
+        slow.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        for _ in range(5):
+            cached.reply(b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\n" % (b"x" * 200))
+        end = cached.reply(b"HTTP/1.1 200 OK\r\n%b\r\nContent-Length: 1500000\r\n\r\n" % line)
+        sent = 0
+        while taken := end.offer(b"x" * min(10_000, 1_500_000 - sent)):
+            sent += taken
+        assert sent < 800_000
+        assert cached.proxy.queued < 50_000
+        slow.reads = True
+        cached.proxy.network.settle()
+        while taken := end.offer(b"x" * min(10_000, 1_500_000 - sent)):
+            sent += taken
+        assert (answer(slow).body, answer(slow).complete) == (b"x" * 1_500_000, True)
 
 
 def test_a_broken_resource_behind_takes_its_own_request_alone() -> None:
