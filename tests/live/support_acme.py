@@ -7,7 +7,6 @@ when it ends, refuses a part of all nonces, and sends to ports of our choice.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import ssl
 import urllib.request
@@ -92,15 +91,16 @@ class Pebble(Child):
         if external:
             options["externalAccountMACKeys"] = {KEY_ID: MAC_KEY}
         (folder / "pebble.json").write_text(json.dumps({"pebble": options}), "utf-8")
-        os.environ.update(
-            PEBBLE_VA_NOSLEEP="1",
-            PEBBLE_WFE_NONCEREJECT=str(nonce_reject),
-            PEBBLE_AUTHZREUSE="0",
-            PEBBLE_ALTERNATE_ROOTS=str(alternate_roots),
-        )
+        # env becomes pebble: the process is the same.
+        environment = [
+            "PEBBLE_VA_NOSLEEP=1",
+            f"PEBBLE_WFE_NONCEREJECT={nonce_reject}",
+            "PEBBLE_AUTHZREUSE=0",
+            f"PEBBLE_ALTERNATE_ROOTS={alternate_roots}",
+        ]
         super().__init__(
             "pebble",
-            ["pebble", "-config", folder / "pebble.json", "-dnsserver", f"127.0.0.1:{names.port}", "-strict"],
+            ["env", *environment, "pebble", "-config", folder / "pebble.json", "-dnsserver", f"127.0.0.1:{names.port}", "-strict"],
             folder,
         )
         self.wait_for(r"ACME directory available")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -80,6 +80,24 @@ def proving_certificate(name: str, authorization: bytes) -> bytes:
     )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return certificate.public_bytes(Encoding.PEM) + private
+
+
+class SharedPlace:
+    """Where challenges are published: the folder, for all processes. Implements ``order.Publish``."""
+
+    __slots__ = ("_in_thread", "_store")
+
+    def __init__(self, store: Store, in_thread: Callable[..., Awaitable[Any]]) -> None:
+        self._store = store
+        self._in_thread = in_thread
+
+    async def publish(self, published: Published) -> None:
+        """Puts it there."""
+        await self._in_thread(self._store.publish, published.file, published.octets)
+
+    async def withdraw(self, published: Published) -> None:
+        """At once: the order may be given up, and nothing can be awaited then."""
+        self._store.withdraw(published.file)
 
 
 class ChallengeAnswers:

@@ -20,7 +20,7 @@ from revproxy.certificates.acme import renewal
 from revproxy.certificates.acme.account import Account, open_account
 from revproxy.certificates.acme.admission import Admission
 from revproxy.certificates.acme.ari import certificate_id, read_window
-from revproxy.certificates.acme.challenges import ChallengeAnswers, Published
+from revproxy.certificates.acme.challenges import ChallengeAnswers, SharedPlace
 from revproxy.certificates.acme.fetching import Fetch
 from revproxy.certificates.acme.issued import IssuedCertificates, StandIns
 from revproxy.certificates.acme.ondemand import Asked, Permission
@@ -98,6 +98,7 @@ class Issuance:
         self._trouble = Progress((self._server.host,))
         """Failures of the server as a whole."""
         self._running: dict[str, Deferred[None]] = {}
+        self._is_crowded = False
         self._look: Deferred[None] | None = None
         self._next_look = float("-inf")
         self._stopped = False
@@ -105,6 +106,7 @@ class Issuance:
         self._provided: tuple[bytes, ...] | None = None
         self._told_missing: frozenset[tuple[str, ...]] = frozenset()
         self._known_wanted: tuple[tuple[bytes, ...], list[tuple[str, ...]]] | None = None
+        self._wanted_names: frozenset[str] = frozenset()
         self._serve()
 
     # What every process does.
@@ -160,18 +162,19 @@ class Issuance:
         self._said.clear()
 
     def _wanted(self) -> list[tuple[str, ...]]:
-        """The names of the certificates that no file is for."""
+        """The names of the certificates that are wanted and that no file is for."""
         files = self._certificates.from_files
         key = tuple(certificate.fingerprint for certificate in files)
         if self._known_wanted is None or self._known_wanted[0] != key:
             table = NameTable((name, certificate) for certificate in files for name in certificate.names)
             wanted = wanted_certificates(self._config, lambda name: covers(table, name))
             self._known_wanted = (key, wanted)
+            self._wanted_names = frozenset(name for names in wanted for name in names)
         return self._known_wanted[1]
 
     def _is_covered(self, name: str) -> bool:
         """Whether a name needs no certificate on demand."""
-        return self._issued.get(name) is not None or any(name in names for names in self._wanted())
+        return self._issued.get(name) is not None or name in self._wanted_names
 
     def _serve(self) -> None:
         """Puts what there is into force, and what stands in for the rest."""
@@ -223,21 +226,32 @@ class Issuance:
         requested: set[str] = set()
         if self._admission is not None:
             requested = await self._admission.admit(self._progress, self._is_covered, now)
+        questions: list[tuple[str, Progress, Held]] = []
         for name, progress in self._candidates():
-            if len(self._running) >= AT_ONCE or self._stopped:
-                return
             if name in self._running:
                 continue
             held = self._issued.held(name)
             step = renewal.decide(progress, held, self._options.key_type, now, requested=name in requested)
-            if isinstance(step, Issue):
+            if isinstance(step, AskWindow) and held is not None:
+                questions.append((name, progress, held))
+            elif isinstance(step, Issue):
+                if self._is_full():
+                    return
                 if name in requested and self._admission is not None:
                     await self._admission.begins(now)
                 self._run(name, self._issue(name, progress, held, step.reason))
-            elif isinstance(step, AskWindow) and held is not None:
-                self._run(name, self._ask_window(name, progress, held))
             if name in requested:
                 await self._means.in_thread(self._store.fulfil, name)
+        # Orders come first: a thousand questions after a start must not keep them waiting.
+        for name, progress, held in questions:
+            if self._is_full():
+                return
+            self._run(name, self._ask_window(name, progress, held))
+
+    def _is_full(self) -> bool:
+        """Whether nothing more may be begun now; the next one to end makes room."""
+        self._is_crowded = len(self._running) >= AT_ONCE
+        return self._is_crowded or self._stopped
 
     def _candidates(self) -> Iterator[tuple[str, Progress]]:
         wanted = self._wanted()
@@ -260,6 +274,9 @@ class Issuance:
 
     def _run_is_over(self, result: object, name: str) -> None:
         self._running.pop(name, None)
+        if self._is_crowded:
+            self._is_crowded = False
+            self.poke()
 
     async def _issue(self, name: str, before: Progress, held: Held | None, reason: str) -> None:
         means, store = self._means, self._store
@@ -276,7 +293,8 @@ class Issuance:
                 preferred_chain=self._options.preferred_chain,
                 replaces=self._replaced(name),
             )
-            octets = await Order(server, account, _Place(store, means.in_thread), means.sleep, means.wall).fulfil(wish)
+            place = SharedPlace(store, means.in_thread)
+            octets = await Order(server, account, place, means.sleep, means.wall).fulfil(wish)
             await means.in_thread(store.write_certificate, name, octets)
         except CancelledError:
             # Nothing failed, we are told to stop.
@@ -425,22 +443,6 @@ class Issuance:
         if self._asked is not None:
             self._asked.stop()
         self._store.unlock()
-
-
-class _Place:
-    """Where challenges are published: the folder, for all processes. Implements ``Publish``."""
-
-    def __init__(self, store: Store, in_thread: InThread) -> None:
-        self._store = store
-        self._in_thread = in_thread
-
-    async def publish(self, published: Published) -> None:
-        """Puts it there."""
-        await self._in_thread(self._store.publish, published.file, published.octets)
-
-    async def withdraw(self, published: Published) -> None:
-        """At once: the order may be given up, and nothing can be awaited then."""
-        self._store.withdraw(published.file)
 
 
 def _day(moment: float) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revproxy.certificates.acme.ari import certificate_id, read_window
@@ -74,6 +74,7 @@ def test_what_makes_no_sense_is_no_window(octets: bytes) -> None:
     assert read_window(octets) is None
 
 
+@settings(max_examples=50)
 @given(st.binary() | st.recursive(st.none() | st.text() | st.integers(), lambda each: st.lists(each) | st.dictionaries(
     st.sampled_from(["suggestedWindow", "start", "end"]), each)).map(lambda value: json.dumps(value).encode()))
 def test_nothing_raises(octets: bytes) -> None:

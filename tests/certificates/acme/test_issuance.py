@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from twisted.internet.task import deferLater
 
 from revproxy.certificates.acme.fetching import Answer, FetchError
+from revproxy.certificates.acme.issuance import AT_ONCE
 from revproxy.certificates.acme.issued import STAND_IN
 from revproxy.config.acme_tables import AcmeCertificate, ExternalAccount
 from tests.certificates.acme.authority import TERMS, problem
@@ -82,7 +84,7 @@ def test_one_process_orders_and_all_serve(stage: Stage) -> None:
     assert len(stage.authority.orders) == 1
     assert served(first).serial_number == served(second).serial_number
     stage.end(first)
-    stage.run(70 * DAY, step=3600)
+    stage.run(70 * DAY, step=7200)
     assert len(stage.authority.orders) == 2
     assert issuer(second) == "CN=played issuer"
 
@@ -91,9 +93,9 @@ def test_it_is_renewed_ahead_of_its_end(stage: Stage) -> None:
     process = stage.start()
     stage.run()
     number = served(process).serial_number
-    stage.run(58 * DAY, step=3600)
+    stage.run(58 * DAY, step=7200)
     assert served(process).serial_number == number
-    stage.run(2 * DAY, step=3600)
+    stage.run(2 * DAY, step=7200)
     assert served(process).serial_number != number
     assert len(stage.authority.orders) == 2
 
@@ -114,9 +116,9 @@ def test_the_servers_window_counts(stage: Stage) -> None:
     stage.run()
     known_as = stage.authority.last_id
     assert ("GET", f"/renewal/{known_as}") in stage.authority.asked
-    stage.run(20.5 * DAY, step=3600)
+    stage.run(20.5 * DAY, step=7200)
     assert len(stage.authority.orders) == 1
-    stage.run(0.6 * DAY, step=3600)
+    stage.run(0.6 * DAY, step=7200)
     assert [order.replaces for order in stage.authority.orders] == ["", known_as]
 
 
@@ -223,6 +225,30 @@ def test_a_preferred_chain_that_is_not_offered(stage: Stage) -> None:
     assert certificate.chain[-1].issuer.rfc4514_string() == "CN=played root"
 
 
+def test_many_are_had_a_few_at_once(stage: Stage) -> None:
+    wanted = tuple(AcmeCertificate(names=(f"n{number}.example",)) for number in range(40))
+    stage.authority.window = window(stage, 20, 22)
+    process = stage.start(certificates=wanted)
+    under_way = 0
+
+    async def fetch(method: str, url: str, *more: object) -> Answer:
+        nonlocal under_way
+        under_way += 1
+        most.append(under_way)
+        await deferLater(stage.clock, 0.5)
+        under_way -= 1
+        return await stage.authority(method, url, *more)  # type: ignore[arg-type]
+
+    most: list[int] = []
+    process.issuance._server._fetch = fetch  # type: ignore[assignment]  # its names are of no interest
+    stage.run(240, step=0.5)
+    assert len(stage.authority.orders) == 40
+    assert stage.authority.count("/renewal") == 40
+    assert 2 <= max(most) <= AT_ONCE
+    assert len(stage.authority.accounts) == 1
+    assert issuer(process, "n39.example") == "CN=played issuer"
+
+
 # The account.
 
 
@@ -255,7 +281,7 @@ def test_an_account_that_goes_while_we_run(stage: Stage) -> None:
     stage.start()
     stage.run()
     stage.authority.accounts[0]["status"] = "deactivated"
-    stage.run(62 * DAY, step=3600)
+    stage.run(62 * DAY, step=7200)
     assert [account["status"] for account in stage.authority.accounts] == ["deactivated", "valid"]
     assert len(stage.authority.orders) == 2
 
@@ -309,7 +335,7 @@ def test_tries_grow_rare(stage: Stage) -> None:
     stage.start("a.example")
     stage.run(3600, step=30)
     assert len(stage.authority.orders) == 5
-    stage.run(30 * DAY, step=3600)
+    stage.run(30 * DAY, step=7200)
     assert len(stage.authority.orders) < 50
 
 

@@ -186,12 +186,12 @@ def test_a_name_is_renewed_while_it_may_be_had(stage: Stage) -> None:
     process = begin(stage, ASK)
     hello(process, "a.example")
     stage.run(10)
-    stage.run(61 * DAY, step=3 * 3600)
+    stage.run(61 * DAY, step=12 * 3600)
     assert len(stage.authority.orders) == 2
     stage.questions.status = 404
-    stage.run(61 * DAY, step=3 * 3600)
+    stage.run(61 * DAY, step=12 * 3600)
     assert len(stage.authority.orders) == 2
-    stage.run(60 * DAY, step=3 * 3600)
+    stage.run(60 * DAY, step=12 * 3600)
     assert process.store.names() == []
 
 
@@ -201,7 +201,7 @@ def test_a_name_is_no_longer_wanted_when_on_demand_is_taken_away(stage: Stage) -
     stage.run(10)
     stage.close()
     later = stage.start("b.example")
-    stage.run(100 * DAY, step=6 * 3600)
+    stage.run(100 * DAY, step=12 * 3600)
     assert {name.value for order in stage.authority.orders for name in order.names} == {"a.shops.example", "b.example"}
     assert len(stage.authority.orders) == 3
     assert "a.shops.example" not in {name for each in later.certificates.all for name in each.names}
