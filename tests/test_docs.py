@@ -133,7 +133,7 @@ def test_snippets_come_from_the_examples() -> None:
 
     examples = [bare(read(path)) for path in EXAMPLES.glob("*.py")]
     snippets = blocks(DOCS / "programming.rst", "python")
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     for snippet in snippets:
         assert any(bare(snippet) in example for example in examples), snippet
 
@@ -231,6 +231,12 @@ def test_proxy_in_a_site(backend: str) -> None:
     with running("proxy_in_a_site.py", backend) as ask:
         assert ask("/") == (200, "the site itself; the backend is below /app/\n")
         assert ask("/app/a/b?c=d") == (200, "/a/b?c=d of localhost")
+
+
+def test_cached_proxy(backend: str) -> None:
+    with running("cached_proxy.py", backend) as ask:
+        assert ask("/a") == (200, "/a of localhost")
+        assert ask("/a") == (200, "/a of localhost")
 
 
 def test_hosts_and_routes(backend: str) -> None:
