@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from typing import Final
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorFDSet
@@ -81,6 +82,9 @@ class ResumableStream(TlsStream):
         super()._finish()
 
 
+_NO_TLS: Final = frozenset({"wrong version number", "packet length too long", "unexpected message"})
+
+
 class _Handshake(ClientHandshake):
     __slots__ = ("_shared",)
 
@@ -98,7 +102,11 @@ class _Handshake(ClientHandshake):
     def _explain(self, reason: SSL.Error) -> str:
         connection = self.connection
         known = self._shared.explain(connection) if connection is not None else ""
-        return known or super()._explain(reason)
+        if known:
+            return known
+        words = super()._explain(reason)
+        # OpenSSL takes the first octets of an answer in clear text for the head of a record.
+        return f"it does not speak TLS on this port ({words})" if words in _NO_TLS else words
 
 
 class SecureConnecting(Connecting):

@@ -191,7 +191,7 @@ def test_another_name_can_be_meant(bench: Bench) -> None:
         (Identity(issuer=ROOT), "app.internal", "it is not for app.internal (it has no names)"),
         (Identity("app.internal"), "app.internal", "it is signed by itself alone"),
         (Identity("app.internal", issuer=Identity("a stranger")), "app.internal", "its issuer is not known"),
-        (None, "app.internal", "wrong version number"),
+        (None, "app.internal", "it does not speak TLS on this port (wrong version number)"),
     ],
     ids=["expired", "too early", "another name", "another address", "no names", "self-signed", "unknown CA", "clear"],
 )
