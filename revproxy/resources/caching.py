@@ -50,11 +50,14 @@ Found = tuple[StoredResponse, ...]
 class RequestView:
     """What a request's fields say to a cache."""
 
-    __slots__ = ("controls", "rewriting")
+    __slots__ = ("controls", "keys", "prefix", "rewriting")
 
     def __init__(self, controls: RequestControls, *, rewriting: bool) -> None:
         self.controls = controls
         self.rewriting = rewriting
+        self.keys: PrimaryKeys | None = None
+        """Those for which ``prefix`` and a target make a key."""
+        self.prefix = b""
 
 
 def _view(request: Request) -> RequestView:
@@ -67,7 +70,9 @@ def _view(request: Request) -> RequestView:
     if not isinstance(known, RequestView):
         known = RequestView(RequestControls(base.fields), rewriting=bool(rewriting_field(base.fields)))
         base.cache_view = known
-    return RequestView(known.controls.beside(fields), rewriting=known.rewriting)
+    view = RequestView(known.controls.beside(fields), rewriting=known.rewriting)
+    view.keys, view.prefix = known.keys, known.prefix
+    return view
 
 
 @implementer(IResponder)
@@ -124,17 +129,20 @@ class CachingResource(Resource):
     def respond(self, request: Request) -> None:
         """Answers, now or later."""
         facts = request.facts
-        view = facts.cache_view
-        if view is None or view.controls.fields is not request.fields:  # type: ignore[attr-defined]
+        view: Any = facts.cache_view
+        if view is None or view.controls.fields is not request.fields:
             view = facts.cache_view = _view(request)
-        if view.rewriting:  # type: ignore[attr-defined]
-            self._pass(request, view.controls, Reason.REWRITING_FIELD)  # type: ignore[attr-defined]
+        controls: RequestControls = view.controls
+        if view.rewriting:
+            self._pass(request, controls, Reason.REWRITING_FIELD)
             return
-        controls: RequestControls = view.controls  # type: ignore[attr-defined]
         if controls.upgrades and request.can_upgrade and facts.upgrades:
             self._pass(request, controls, Reason.UPGRADE)
             return
-        key = self._key(request)
+        if view.keys is self.keys and request.authority is facts.authority:
+            key = view.prefix + request.target
+        else:
+            key = self._first_key(request, view)
         found = self.store.find(key)
         if type(found) is tuple:
             if not found and controls.plain and request.method == b"GET":
@@ -147,6 +155,18 @@ class CachingResource(Resource):
             self._decide(request, controls, key, found, request.transaction.started)
         else:
             Lookup(self, request, controls, key).wait(found)
+
+    def _first_key(self, request: Request, view: RequestView) -> bytes:
+        """A key, and what of it holds for the connection's next requests with these fields."""
+        keys, facts = self.keys, request.facts
+        is_lasting = request.keeps_facts and request.authority is facts.authority
+        if is_lasting and keys.is_plain and not request.client.trusted:
+            prefix = keys.prefix(request.public_scheme, request.authority, request.public_authority)
+            view.keys, view.prefix = keys, prefix
+            base = facts.base
+            if base is not None and isinstance(base.cache_view, RequestView):
+                base.cache_view.keys, base.cache_view.prefix = keys, prefix
+        return self._key(request)
 
     def _key(self, request: Request) -> bytes:
         return self.keys.of(

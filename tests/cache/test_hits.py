@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from revproxy.caching.key import KeyOptions
 from revproxy.caching.options import CacheOptions
 from revproxy.http.dates import format_date
+from revproxy.http.target import parse_authority
+from revproxy.resources.base import Route, Routes
+from revproxy.resources.caching import CachingResource
+from revproxy.resources.vhost import VirtualHosts
+from revproxy.stores.memory import MemoryStore
 from tests.support.caching import MIB, caching, response, told
-from tests.support.dialogue import answer
+from tests.support.dialogue import answer, answering
+from tests.support.proxy import Proxy
 
 FRESH = b"Cache-Control: max-age=60"
 LARGE = bytes(range(256)) * 2400  # several pieces, and it fits on its way at once
@@ -359,3 +368,59 @@ def test_octets_in_pieces_become_one_response() -> None:
             hit = cached.get(path)
             assert (hit.body, hit.get(b"content-length"), hit.get(b"transfer-encoding")) == (b"hello", b"5", None)
         assert len(cached.requests) == 2
+
+
+def test_keys_on_one_connection() -> None:
+    """What is remembered of a key between requests is right for the next one, whatever changes."""
+    with caching() as cached:
+        cached.script = lambda asked: response(FRESH, body=b"%b %b" % (asked.get(b"host") or b"", asked.target))
+        client = cached.proxy.client()
+
+        def ask(target: bytes, host: bytes, *lines: bytes) -> bytes:
+            client.take_back()
+            fields = b"".join(line + b"\r\n" for line in (b"Host: " + host, *lines))
+            client.send(b"GET %b HTTP/1.1\r\n%b\r\n" % (target, fields))
+            return answer(client).body
+
+        for _ in range(3):
+            for path in (b"/1", b"/2"):
+                assert ask(path, b"a.example") == b"a.example " + path
+                assert ask(path, b"b.example", b"Cookie: a") == b"b.example " + path
+                assert ask(path, b"b.example", b"Cookie: b") == b"b.example " + path
+                assert ask(b"http://b.example" + path, b"a.example") == b"b.example " + path
+                assert ask(b"http://c.example" + path, b"a.example") == b"c.example " + path
+                assert ask(path, b"a.example") == b"a.example " + path
+        assert len(cached.requests) == 6
+
+
+def test_two_routes_on_one_connection() -> None:
+    """Routes of other scopes never share, though their store is one."""
+
+    def root(proxy: Proxy) -> Any:
+        store = MemoryStore(64 * MIB, MIB, proxy.clock)
+        wall = lambda: 1_000_000.0 + proxy.clock.seconds()  # noqa: E731
+        routes = [
+            Route(path, CachingResource(proxy.resource, store, proxy.sweep, keys=KeyOptions(scope=path), wall=wall))
+            for path in (b"/", b"/deep")
+        ]
+        hosts = VirtualHosts()
+        hosts.addHost(b"*", Routes(routes))
+        roots.extend(routes)
+        return hosts
+
+    roots: list[Any] = []
+    proxy = Proxy(root=root)
+    asked = answering(proxy.origin, lambda request: response(FRESH, body=request.target))
+    client = proxy.client()
+    for _ in range(2):
+        for path in (b"/x", b"/deep/x", b"/x", b"/deep/x"):
+            client.take_back()
+            client.send(b"GET %b HTTP/1.1\r\nHost: a.example\r\n\r\n" % path)
+            assert answer(client).body == path
+    assert len(asked) == 2
+    store = roots[0].resource.store
+    assert store.usage().responses == 2
+    (plain,) = store.find(roots[0].resource.keys.of(b"http", parse_authority(b"a.example"), b"/x"))
+    assert plain.content.octets == b"/x"
+    assert store.find(roots[1].resource.keys.of(b"http", parse_authority(b"a.example"), b"/x")) == ()
+    proxy.assert_at_rest()
