@@ -114,6 +114,18 @@ def make_plan(chosen: argparse.Namespace, descriptors: int, others: Sequence[Con
     )
 
 
+def command_of(chosen: argparse.Namespace) -> str:
+    """The command that measures the same again; where it writes to is left out."""
+    words = ["python", "-m", "benchmarks"]
+    for option, given in (("--scenario", chosen.scenario), ("--only", chosen.only)):
+        if given:
+            words += [option, ",".join(given)]
+    words += ["--rounds", str(chosen.rounds), "--seconds", str(chosen.seconds)]
+    words += ["--even"] if chosen.even else []
+    words += ["--against", chosen.against] if chosen.against else []
+    return shlex.join(words)
+
+
 def raise_descriptors() -> int:
     """As many open files as we may have; programs that we start inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -176,13 +188,12 @@ def measure(chosen: argparse.Namespace, tools: Tools, cores: Cores, folder: Path
     if interrupted:
         return 130
     if chosen.readme:
-        write_readme(chosen.readme, plan, outcome, chosen.command)
+        write_readme(chosen.readme, plan, outcome, command_of(chosen))
     return 0 if outcome.samples or outcome.idle else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
-    chosen.command = "python -m benchmarks " + shlex.join(sys.argv[1:] if argv is None else argv)
     if not sys.platform.startswith("linux"):
         say("The benchmark reads CPU time and memory from /proc, so it runs on Linux only.")
         return 1

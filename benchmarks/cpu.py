@@ -137,6 +137,7 @@ def settle(root: int, *, quiet: float = 0.005, window: float = 0.05, limit: floa
     deadline = time.monotonic() + limit
     before = cpu_seconds(root)
     while time.monotonic() < deadline:
+        # What is asked is what happens in a stretch of time, so there is nothing to wait for but its end.
         time.sleep(window)
         after = cpu_seconds(root)
         if after - before < quiet:

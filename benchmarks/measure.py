@@ -231,7 +231,8 @@ class Measurement:
             self.outcome.note(f"{called}: skipped: {problem}")
             processes.end(running)
             return None
-        self.outcome.versions[contestant.name] = version
+        if self.outcome.versions.setdefault(contestant.name, version) != version:
+            self.outcome.note(f"{called}: it is {version} by now: the checkout changed during the run")
         if certificate and self.tools.openssl:
             agreed = negotiated(self.tools.openssl, place.listen, certificate, os.environ)
             self.outcome.negotiated[contestant.name] = agreed

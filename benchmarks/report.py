@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -72,9 +73,10 @@ def agreed(outcome: Outcome) -> list[str]:
     return [f"Negotiated with {', '.join(names)}: {text}.\n" for text, names in by_text.items()]
 
 
-def measured(outcome: Outcome) -> list[str]:
-    """The versions."""
-    return ["Measured: " + "; ".join(dict.fromkeys(outcome.versions.values())) + ".\n"] if outcome.versions else []
+def measured(outcome: Outcome, names: Collection[str]) -> list[str]:
+    """The versions of these proxies."""
+    versions = dict.fromkeys(version for name, version in outcome.versions.items() if name in names)
+    return ["Measured: " + "; ".join(versions) + ".\n"] if versions else []
 
 
 def report(plan: Plan, outcome: Outcome, *, rst: bool) -> str:
@@ -83,7 +85,7 @@ def report(plan: Plan, outcome: Outcome, *, rst: bool) -> str:
     parts += changes(plan, outcome, rst=rst)
     parts += targets(plan, outcome, plan.wanted, rst=rst)
     parts += agreed(outcome)
-    parts += measured(outcome)
+    parts += measured(outcome, outcome.versions)
     if baseline_missing(outcome):
         parts.append("nginx was not measured, so there are no ratios.\n")
     if outcome.notes:
@@ -99,15 +101,17 @@ def group_section(plan: Plan, outcome: Outcome, group: Group, command: str) -> s
     if not parts:
         return None
     cores = os.cpu_count()
-    head = (
-        f"What ``{command}`` printed on a machine with {cores} cores, everything in one interleaved run. Only the\n"
-        "ratios mean something on another machine.\n"
+    head = textwrap.fill(
+        f"What ``{command}`` printed on a machine with {cores} cores, everything in one interleaved run. Only the"
+        " ratios mean something on another machine.",
+        118,
+        break_on_hyphens=False,
     )
     names = [one.name for one in plan.scenarios_of(group)] + [one.name for one in plan.idles_of(group)]
     parts += targets(plan, outcome, names, rst=True)
     if group == "tls":
         parts += agreed(outcome)
-    return "\n".join([head, *parts, *measured(outcome)])
+    return "\n".join([f"{head}\n", *parts, *measured(outcome, titles(plan, group))])
 
 
 def replaced(page: str, group: Group, section: str) -> str:

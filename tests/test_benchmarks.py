@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from benchmarks import handshakes, load, origin, ours, report, scenarios, table
-from benchmarks.__main__ import arguments, make_plan
+from benchmarks.__main__ import arguments, command_of, make_plan
 from benchmarks.certificate import Certificate, make_certificate, parse_negotiated
 from benchmarks.contestants import CONTESTANTS, earlier
 from benchmarks.cpu import Stat, parse_machine, parse_rollup, parse_stat, tree
@@ -319,6 +319,16 @@ class TestOptions:
             assert {one.name for one in found} == {"nginx", "ours", "ours@v1"}
             assert all(plan.share(one) == 1.0 for one in found)
 
+    def test_the_command_that_measures_the_same_again(self, tmp_path: Path) -> None:
+        assert command_of(arguments([])) == "python -m benchmarks --rounds 10 --seconds 2"
+        argv = ["--scenario", "tls,1k", "--only", "ours", "--even", "--against", "v1", "--rst"]
+        command = command_of(arguments([*argv, "--json", str(tmp_path / "figures")]))
+        assert command == (
+            "python -m benchmarks --scenario tls,1k --only ours --rounds 10 --seconds 2 --even --against v1"
+        )
+        again = arguments(command.split()[3:])
+        assert make_plan(again, 20000) == make_plan(arguments(argv), 20000)
+
     def test_the_estimate_counts_what_will_run(self) -> None:
         def estimate(*argv: str) -> float:
             return make_plan(arguments(argv), 20000).estimate()
@@ -545,7 +555,7 @@ class TestReport:
                 sample("ours", 0, 80.0, scenario="tls-1k"),
                 sample("ours", 0, 80.0, scenario="1k"),
             ],
-            versions={"nginx": "nginx/1", "ours": "revproxy 1"},
+            versions={"nginx": "nginx/1", "ours": "revproxy 1", "varnish": "varnish 1"},
             negotiated={"nginx": "TLSv1.3 X", "ours": "TLSv1.3 X"},
         )
         plan = self.plan("--scenario", "tls-1k,1k,cache-hit")
@@ -555,6 +565,8 @@ class TestReport:
         assert "1k: 1 KiB" not in section
         assert "| tls-1k: req/s >= 0.75 x nginx's |     0.80 | met |" in section
         assert "Negotiated with nginx, ours: TLSv1.3 X.\n" in section
+        assert section.endswith("Measured: nginx/1; revproxy 1.\n")
+        assert section.startswith("What ``make bench`` printed")
         assert report.group_section(plan, outcome, "cache", "make bench") is None
 
     def test_the_report_tells_what_changed_against_another_revision(self) -> None:
