@@ -50,9 +50,13 @@ async def stop(store: RedisStore) -> None:
     await store.stopped
 
 
+PATIENCE = 20.0
+"""Seconds that a server gets which is nothing but busy, on a machine where everything is."""
+
+
 class RedisTests(contract.StoreContract):
     def make_store(self, most: int = MOST, largest: int = LARGEST) -> IStore:
-        return RedisStore(Redis.get().url, largest, reactor, prefix=f"test{next(numbers)}:")
+        return RedisStore(Redis.get().url, largest, reactor, prefix=f"test{next(numbers)}:", timeout=PATIENCE)
 
     async def setUp(self) -> None:  # type: ignore[override]
         self.store = self.make_store()
@@ -62,7 +66,7 @@ class RedisTests(contract.StoreContract):
 
 class TieredRedisTests(contract.StoreContract):
     def make_store(self, most: int = MOST, largest: int = LARGEST) -> IStore:
-        self.far = RedisStore(Redis.get().url, largest, reactor, prefix=f"test{next(numbers)}:")
+        self.far = RedisStore(Redis.get().url, largest, reactor, prefix=f"test{next(numbers)}:", timeout=PATIENCE)
         return TieredStore(MemoryStore(most, largest, reactor), self.far, reactor)
 
     async def setUp(self) -> None:  # type: ignore[override]
@@ -110,6 +114,8 @@ class MachineTests(TestCase):
     async def machines(self, server: RedisServer | None = None, timeout: float = 0.5) -> tuple[Machine, Machine]:
         url = (server or Redis.get()).url
         prefix = f"test{next(numbers)}:"
+        if server is None:
+            timeout = PATIENCE
         both = Machine(url, prefix, timeout), Machine(url, prefix, timeout)
         for machine in both:
             self.addCleanup(machine.end)
