@@ -25,12 +25,13 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy $(if $(filter-out 0 no off,$(TLS)),--tls) --port $(PORT)
 
-# All three run, even after one failed: one run tells everything that is wrong.
+# All three run, even after one failed: one run tells everything that is wrong. The tests run on every core;
+# PYTEST_ARGS="-n 0 ..." runs them one after the other.
 test: $(VENV)/test.stamp $(SSLYZE)/stamp
 	@failed=; \
 	$(BIN)/ruff check --quiet . || failed="$$failed ruff"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest $(PYTEST_ARGS) || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS) || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: $(VENV)/test.stamp
