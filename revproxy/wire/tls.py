@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections import deque
 from typing import Any, Final
 
 from OpenSSL import SSL
@@ -169,6 +170,9 @@ class TlsStream(SocketStream):
                 self._reactor.removeWriter(self)
                 return
         out = self._out
+        if out and out[0] is _END:
+            self._send_end()
+            return
         sent_now = 0
         while out:
             data = out[0]
@@ -251,18 +255,45 @@ class TlsStream(SocketStream):
         self.user.input_ended()
 
     def _shut(self) -> None:
-        self._say_end()
-        super()._shut()
+        if self._say_end() or not self._queue_end():
+            super()._shut()
 
-    def _say_end(self) -> None:
-        """Sends close_notify, once, as far as the kernel takes it."""
-        if self._told_end:
+    def _say_end(self) -> bool:
+        """Sends close_notify, once; False where the kernel has no room for it."""
+        if not self._told_end:
+            try:
+                self.connection.shutdown()
+            except SSL.WantWriteError:
+                return False
+            except (SSL.Error, OSError):
+                pass
+            self._told_end = True
+        return True
+
+    def _queue_end(self) -> bool:
+        """Lets close_notify wait for room like anything else that was written."""
+        if not self._budget.take(len(_END)):
+            return False
+        self._out = deque([_END])
+        self.queued = len(_END)
+        self._writing = True
+        self._reactor.addWriter(self)
+        return True
+
+    def _send_end(self) -> None:
+        """There is room for the close_notify that waited."""
+        if not self._say_end():
             return
-        self._told_end = True
-        try:
-            self.connection.shutdown()
-        except (SSL.Error, OSError):
-            pass
+        self._out = None
+        self._budget.give(self.queued)
+        self.queued = 0
+        self._writing = False
+        self._reactor.removeWriter(self)
+        if self._closing:
+            self._finish()
+        else:
+            super()._shut()
+            self.user.output_drained()
 
     def abort(self) -> None:
         """Cuts the connection: no close_notify, so nothing can be taken for complete."""
@@ -272,8 +303,9 @@ class TlsStream(SocketStream):
     def _finish(self) -> None:
         if self.closed:
             return
-        if self._closing and not self._out:
-            self._say_end()
+        # To a server nothing is lost by it, and nobody would watch over the wait.
+        if self._closing and not self._out and not self._say_end() and self.fin_is_departure and self._queue_end():
+            return
         if self._write_awaits_input:
             self._reactor.removeReader(self)
         if self._read_awaits_output:
@@ -285,6 +317,8 @@ class TlsStream(SocketStream):
         del self.connection
 
 
+_END: Final = bytes(24)
+"""Stands for a close_notify among what waits to be sent, and is about as long."""
 _RDHUP: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
@@ -305,4 +339,3 @@ def reasons_of(reason: SSL.Error) -> str:
     """What OpenSSL says of a failure: its own reasons, the first cause first."""
     stack = reason.args[0] if reason.args and isinstance(reason.args[0], list) else []
     return "; ".join(dict.fromkeys(str(entry[-1]) for entry in stack)) or str(reason) or type(reason).__name__
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -198,6 +199,62 @@ def test_an_orderly_close_says_so_behind_what_was_written(bench: Bench) -> None:
     assert len(bench.got) == 8 * 1024 * 1024
     assert bench.stream.closed
     assert not bench.stream.write(b"more")
+
+
+@pytest.mark.parametrize("how", ["close", "half", "both"])
+def test_close_notify_waits_for_room(how: str, bench: Bench) -> None:
+    bench.stream.fin_is_departure = True
+    # There are tickets first.
+    bench.stream.write(b"x")
+    bench.peer_reads()
+    other = fill(bench.stream._socket)
+    if how != "close":
+        bench.stream.end_output()
+    if how != "half":
+        bench.stream.close()
+    assert not bench.stream.closed
+    assert not bench.stream.output_ended
+    assert bench.stream.queued
+    while other:
+        try:
+            other -= len(bench.socket.recv(min(other, 1 << 16)))
+        except BlockingIOError:
+            bench.reactor.turn(1)
+    bench.reactor.until(lambda: not bench.stream.queued)
+    with pytest.raises(SSL.ZeroReturnError):
+        bench.peer_reads()
+    assert bench.stream.closed == (how != "half")
+    assert bench.stream.output_ended == (how == "half")
+    assert bench.budget.held == 0
+    assert bench.reactor.writers == set()
+
+
+def test_who_never_reads_is_cut_before_close_notify(bench: Bench) -> None:
+    bench.stream.fin_is_departure = True
+    fill(bench.stream._socket)
+    bench.stream.close()
+    assert not bench.stream.closed
+    assert bench.stream.queued
+    bench.stream.abort()
+    assert bench.stream.closed
+    assert (bench.stream.queued, bench.budget.held) == (0, 0)
+    assert bench.reactor.writers == set()
+
+
+def test_a_server_that_never_reads_is_not_waited_for(bench: Bench) -> None:
+    fill(bench.stream._socket)
+    bench.stream.close()
+    assert bench.stream.closed
+
+
+def fill(sock: socket.socket) -> int:
+    """Behind OpenSSL's back, so that nothing of the stream's waits; how many octets that were."""
+    size = 0
+    try:
+        while True:
+            size += sock.send(bytes(1 << 16))
+    except BlockingIOError:
+        return size
 
 
 def test_our_half_close_lets_the_peer_speak_on(bench: Bench) -> None:
