@@ -31,15 +31,16 @@ class Flights:
     """The fetches that others may join, by key; the keys for which that made no sense lately; and what changed while
     fetches were on their way, so that no answer from before the change is taken for one from after it.
 
-    Times are seconds of any clock that does not go back.
+    What is remembered of keys is remembered by their hashes: ten thousand long URLs would be many octets. Two that share
+    one only cost a request more. Times are seconds of any clock that does not go back.
     """
 
     __slots__ = ("_by_key", "_changed", "_forgotten", "_refused", "changes")
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, Any] = {}
-        self._refused: dict[bytes, _Refusal] = {}
-        self._changed: dict[Hashable, int] = {}
+        self._refused: dict[int, _Refusal] = {}
+        self._changed: dict[int, int] = {}
         self._forgotten = 0
         self.changes = 0
         """How many changes there were. A fetch notes it when it begins."""
@@ -55,11 +56,11 @@ class Flights:
         """Lets others join this fetch, unless there is another one, or the key's answers are not for sharing."""
         if key in self._by_key:
             return False
-        refusal = self._refused.get(key)
+        refusal = self._refused.get(hash(key))
         if refusal is not None:
             if now < refusal.until:
                 return False
-            del self._refused[key]
+            del self._refused[hash(key)]
         self._by_key[key] = fetch
         return True
 
@@ -71,12 +72,12 @@ class Flights:
         if self._by_key.get(key) is fetch:
             if len(self._refused) >= MOST_REMEMBERED:
                 self._refused.clear()
-            self._refused[key] = _Refusal(now + UNSHAREABLE_FOR, member)
+            self._refused[hash(key)] = _Refusal(now + UNSHAREABLE_FOR, member)
             del self._by_key[key]
 
     def passes(self, key: bytes, now: float) -> bytes:
         """What Cache-Status says of a request that need not be looked at; empty where it is."""
-        refusal = self._refused.get(key)
+        refusal = self._refused.get(hash(key))
         if refusal is None or now >= refusal.until:
             return b""
         refusal.count += 1
@@ -99,7 +100,7 @@ class Flights:
             # Whatever began before now can't be asked about any more, so all of it may be old.
             self._changed.clear()
             self._forgotten = self.changes
-        self._changed[subject] = self.changes
+        self._changed[hash(subject)] = self.changes
 
     def changed_since(self, began: int, subjects: Iterable[Hashable]) -> bool:
         """Whether one of these changed after ``changes`` was ``began``."""
@@ -107,4 +108,4 @@ class Flights:
             return False
         if began < self._forgotten:
             return True
-        return any(self._changed.get(subject, 0) > began for subject in subjects)
+        return any(self._changed.get(hash(subject), 0) > began for subject in subjects)
