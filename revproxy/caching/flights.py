@@ -31,8 +31,8 @@ class Flights:
     """The fetches that others may join, by key; the keys for which that made no sense lately; and what changed while
     fetches were on their way, so that no answer from before the change is taken for one from after it.
 
-    What is remembered of keys is remembered by their hashes: ten thousand long URLs would be many octets. Two that share
-    one only cost a request more. Times are seconds of any clock that does not go back.
+    What is remembered of keys is remembered by their hashes: ten thousand long URLs would be many octets. Two that
+    share one only cost a request more. Times are seconds of any clock that does not go back.
     """
 
     __slots__ = ("_by_key", "_changed", "_forgotten", "_refused", "changes")

@@ -184,6 +184,23 @@ def test_who_keeps_the_others_waiting_is_cut() -> None:
         assert [one.reason for one in cached.proxy.transactions] == ["lagged_behind", ""]
 
 
+def test_who_comes_late_and_keeps_the_others_waiting_is_cut() -> None:
+    with caching(largest=MIB // 4) as cached:
+        cached.proxy.origin.room = SMALL_ROOM
+        quick = cached.ask()
+        end = cached.asked[0][1]
+        end.send(b"HTTP/1.1 200 OK\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % FRESH)
+        cached.advance(3)
+        slow = slow_client(cached)
+        octets = (b"8000\r\n" + body(0x8000) + b"\r\n") * 60 + b"0\r\n\r\n"
+        sent = send(end, octets)
+        cached.advance(LAG + 3)
+        assert send(end, octets[sent:]) == len(octets) - sent
+        assert answer(quick).complete
+        read_on(slow)
+        assert not answer(slow).complete
+
+
 def test_who_are_slow_alike_are_not_cut() -> None:
     with caching(largest=MIB // 4) as cached:
         cached.proxy.origin.room = SMALL_ROOM

@@ -73,3 +73,16 @@ def test_who_comes_while_another_variant_arrives() -> None:
         cached.reply(octets[-1:], 0)
         assert (answer(first).body, answer(other).body) == (b"de", b"fr")
         assert len(cached.stored()) == 2
+
+
+def test_the_first_client_left_and_who_waits_wants_another_variant() -> None:
+    with caching() as cached:
+        first = cached.ask(b"/", b"Accept-Language: de")
+        other = cached.ask(b"/", b"Accept-Language: fr")
+        first.cut()
+        head = b"HTTP/1.1 200 OK\r\n%b\r\nVary: Accept-Language\r\nContent-Length: 1900000\r\n\r\nde" % FRESH
+        end = cached.reply(head, 0)
+        # Nobody wants it.
+        assert end.was_reset
+        cached.reply(by_language(cached.requests[1]), 1)
+        assert answer(other).body == b"fr"
