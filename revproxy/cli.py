@@ -1,5 +1,5 @@
 """The small tools beside ``twistd``: ``revproxy check FILE``, ``routes FILE``, ``explain URL``, ``purge``, ``ca``,
-``schema``.
+``install-systemd``, ``schema``.
 
 Exit codes: 0 all is well, 1 what was asked for could not be done (the server gave no answer, the folder can't be
 written), 2 the configuration or the command line can't be used.
@@ -26,6 +26,7 @@ from revproxy.config.schema import schema
 from revproxy.config.table import text as table_of_limits
 from revproxy.errors import ConfigError
 from revproxy.explain.arguments import add_explain, add_purge
+from revproxy.service.install import add_arguments as add_install
 
 OK = 0
 UNUSABLE = 2
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     tool.set_defaults(run=_ca)
     add_explain(tools.add_parser("explain", help="say what happens to a request, what is cached and why"), _explain)
     add_purge(tools.add_parser("purge", help="remove stored responses from the folder of the cache"), _purge)
+    add_install(tools.add_parser("install-systemd", help="write units for systemd, with this installation's paths"))
     tool = tools.add_parser("schema", help="print the JSON Schema of the configuration")
     tool.set_defaults(run=_schema)
     # Without help text it is left out of the list: it is for those who write the documentation.
