@@ -159,10 +159,12 @@ def told_window(
     if window is None:
         return attrs.evolve(progress, renew_at=renew_at, ask_again=now + wait)
     if window != progress.window:
-        drawn = window.start + random() * (window.end - window.start)
+        life = held.not_after - held.not_before
+        # Some windows last until the certificate's end: a failure must leave time for other tries.
+        end = min(window.end, max(window.start, held.not_after - life / 10))
+        drawn = window.start + random() * (end - window.start)
         # A server, or a clock, that is wrong must not make us order again and again.
-        least = min(LEAST_LIFE, (held.not_after - held.not_before) / 3)
-        renew_at = max(drawn, held.not_before + least)
+        renew_at = max(drawn, held.not_before + min(LEAST_LIFE, life / 3))
     return attrs.evolve(progress, window=window, renew_at=renew_at, ask_again=now + wait)
 
 

@@ -159,6 +159,13 @@ def test_what_is_drawn_lies_in_the_window(number: float) -> None:
     assert WINDOW.start <= told.renew_at <= WINDOW.end
 
 
+def test_a_window_until_the_end_leaves_time_for_other_tries() -> None:
+    until_the_end = Window(HELD.not_after - 20 * DAY, HELD.not_after)
+    assert told_window(CALM, HELD, until_the_end, None, NOW, lambda: 1.0).renew_at == HELD.not_after - 9 * DAY
+    late = Window(HELD.not_after - DAY, HELD.not_after)
+    assert told_window(CALM, HELD, late, None, NOW, lambda: 1.0).renew_at == late.start
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, LEAST_ASK), (1e9, MOST_ASK), (7200.0, 7200.0), (None, ASK_FAILED)])
 def test_the_question_is_asked_again_within_reason(asked: float | None, waited: float) -> None:
     assert told_window(CALM, HELD, WINDOW, asked, NOW, half).ask_again == NOW + waited
