@@ -162,3 +162,16 @@ def test_from_the_configuration() -> None:
         assert cached.get().body == b"hello"
         cached.reply(response(b"Cache-Control: max-age=10", body=b"other"))
         assert cached.get().body == b"other"
+
+
+def test_who_waited_for_what_is_stale_again_lets_it_be_validated() -> None:
+    with caching() as cached:
+        fill(cached)
+        cached.advance(200)
+        clients = [cached.ask(), cached.ask()]
+        assert len(cached.requests) == 2
+        cached.reply(response(LINE, TAG, b"Age: 15", status=b"304 Not Modified"))
+        assert [answer(client).body for client in clients] == [b"hello"] * 2
+        assert told(answer(clients[1])) == b"hit; ttl=-5; detail=stale-while-revalidate"
+        assert len(cached.requests) == 3
+        cached.reply(response(LINE, TAG, status=b"304 Not Modified"))
