@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
+from twisted.web.resource import Resource
 
 from revproxy.config.model import HSTS, Config, Listener, Route, SiteTLS, TLSOptions
 from revproxy.resources.site_guard import redirect
@@ -241,3 +242,37 @@ def test_the_backend_is_told_what_was_proved(trusted: bool, tmp_path: Path, monk
 def test_nobody_is_believed_where_nothing_is_demanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = told(tmp_path, SiteTLS(), monkeypatch, FORGED)
     assert [name for name, value in fields.items() if value == "forged"] == []
+
+
+class Heard(Resource):
+    """A Twisted resource that remembers what it was told."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[bytes, list[bytes]] = {}
+
+    def render_GET(self, request: Any) -> bytes:
+        self.fields = dict(request.requestHeaders.getAllRawHeaders())
+        return b""
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_resource_of_ours_is_told_the_same(trusted: bool, tmp_path: Path) -> None:
+    heard = Heard()
+    routes = (Route(resource=heard),)
+    sites = [site("a.example", tls=demanding(tmp_path, "optional"), routes=routes), site("b.example", routes=routes)]
+    networks = (ip_network("127.0.0.0/8"),) if trusted else ()
+    forged = FORGED + "X-Forwarded-For: 192.0.2.1\r\nTransfer_Encoding: chunked\r\nX-Mine: 1\r\n"
+    with secured(tmp_path, *sites, trusted_proxies=networks) as service:
+        service.client("a.example", pair=ALICE).ask(more=forged)
+        der = ALICE.certificate.public_bytes(Encoding.DER)
+        assert heard.fields[b"Client-Cert"] == [b":%b:" % base64.b64encode(der)]
+        service.client("a.example").ask(more=forged)
+        assert not [name for name in heard.fields if name.lower().replace(b"_", b"-").startswith(b"client-cert")]
+        service.client("b.example").ask("b.example", more=forged)
+    assert heard.fields[b"X-Mine"] == [b"1"]
+    believed = {b"Client-Cert", b"Client-Cert-Chain", b"X-Forwarded-For"} & set(heard.fields)
+    assert len(believed) == (3 if trusted else 0)
+    assert not [name for name in heard.fields if b"_" in name]
