@@ -139,7 +139,8 @@ class Fetch(SharedAnswer):
             return
         told = self._told(verdict.reason)
         # What goes past the cache is not looked at, so its tags would not be taken out either.
-        holds = self._controls.plain and not self._selected and without_tags(head.fields) is head.fields
+        holds = self._controls.plain and not self._selected and not cache.options.bypasses
+        holds = holds and without_tags(head.fields) is head.fields
         cache.flights.refuse(self._key, self, cache.sweep.now(), told if holds else b"")
         self._pass_on(head, framing, source, told)
         self._release_waiters()

@@ -165,6 +165,14 @@ def test_bypasses(options: CacheOptions, line: bytes, detail: bytes) -> None:
         assert len(cached.requests) == 3
 
 
+def test_a_bypass_is_said_where_the_answer_is_not_stored_anyway() -> None:
+    with caching(CacheOptions(bypass_cookies=frozenset({b"session"}))) as cached:
+        cached.answers_with(b"Cache-Control: private")
+        for _ in range(3):
+            assert told(cached.get()) == b"fwd=uri-miss; detail=private"
+            assert told(cached.get(b"/", b"Cookie: session=1")) == b"fwd=bypass; detail=bypass-cookie"
+
+
 # Attempts.
 
 
