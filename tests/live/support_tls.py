@@ -125,7 +125,7 @@ class OpenClient:
         self.tls.shutdown()
 
     def read_all(self) -> tuple[bytes, str]:
-        """What came, and how it ended: ``close_notify``, ``truncated`` or ``reset``."""
+        """What came, and how it ended: ``close_notify``, ``truncated``, ``reset`` or ``alert``."""
         got = b""
         while True:
             try:
@@ -134,6 +134,8 @@ class OpenClient:
                 return got, "close_notify"
             except SSL.SysCallError as reason:
                 return got, "truncated" if reason.args[0] == -1 else "reset"
+            except SSL.Error:
+                return got, "alert"
 
 
 class SecureAccepted(Accepted):
