@@ -384,12 +384,13 @@ def test_keys_on_one_connection() -> None:
 
         for _ in range(3):
             for path in (b"/1", b"/2"):
-                assert ask(path, b"a.example") == b"a.example " + path
                 assert ask(path, b"b.example", b"Cookie: a") == b"b.example " + path
                 assert ask(path, b"b.example", b"Cookie: b") == b"b.example " + path
-                assert ask(b"http://b.example" + path, b"a.example") == b"b.example " + path
-                assert ask(b"http://c.example" + path, b"a.example") == b"c.example " + path
                 assert ask(path, b"a.example") == b"a.example " + path
+                # The same fields, but the target names another host.
+                assert ask(b"http://b.example" + path, b"a.example") == b"b.example " + path
+                assert ask(path, b"a.example") == b"a.example " + path
+                assert ask(b"http://c.example" + path, b"a.example") == b"c.example " + path
         assert len(cached.requests) == 6
 
 
@@ -420,6 +421,8 @@ def test_two_routes_on_one_connection() -> None:
     assert len(asked) == 2
     store = roots[0].resource.store
     assert store.usage().responses == 2
+    (deep,) = store.find(roots[1].resource.keys.of(b"http", parse_authority(b"a.example"), b"/deep/x"))
+    assert deep.content.octets == b"/deep/x"
     (plain,) = store.find(roots[0].resource.keys.of(b"http", parse_authority(b"a.example"), b"/x"))
     assert plain.content.octets == b"/x"
     assert store.find(roots[1].resource.keys.of(b"http", parse_authority(b"a.example"), b"/x")) == ()
