@@ -1,7 +1,8 @@
-"""A real ACME server for the live tests: pebble, the small one of the people who run Let's Encrypt.
+"""Real ACME servers for the live tests.
 
-Names are looked up at ``pebble-challtestsrv``, which says that every name is at 127.0.0.1. Pebble loses all it knows
-when it ends, refuses a part of all nonces, and sends to ports of our choice.
+Pebble is the small one of the people who run Let's Encrypt. Names are looked up at ``pebble-challtestsrv``, which says that every name is at 127.0.0.1. Pebble loses all it knows
+when it ends, refuses a part of all nonces, and sends to ports of our choice. acme2certifier knows renewal information (RFC 9773), and
+asks for names at ports that are not ours to take; so it is told to believe us.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.certificates.making import make_root, pem_of
-from tests.live.support_process import Child, free_port
+from tests.live.support_process import Child, free_port, python
 
 KEY_ID = "kid-1"
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
@@ -121,3 +122,52 @@ class Pebble(Child):
     def root(self, number: int = 0) -> bytes:
         """A root of the certificates it issues, as PEM."""
         return self.manage(f"/roots/{number}")
+
+
+class RenewalServer(Child):
+    """acme2certifier: an ACME server that tells when it would like certificates to be renewed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        issuer = make_root("the issuer")
+        root = make_root("the authority of the ACME server's own certificate")
+        self.ca = folder / "own-ca.pem"
+        self.ca.write_bytes(pem_of(root.certificate))
+        (folder / "own.pem").write_bytes(root.issue("127.0.0.1").pem)
+        (folder / "issuer.pem").write_bytes(pem_of(issuer.certificate))
+        (folder / "issuer.key").write_bytes(pem_of(issuer.key))
+        (folder / "issuer.crl").write_bytes(pem_of(issuer.revokes()))
+        (folder / "issued").mkdir()
+        (folder / "acme_srv.cfg").write_text(
+            f"""
+            [DEFAULT]
+            debug: True
+            [CAhandler]
+            handler_module: acme2certifier.cahandlers.openssl_ca_handler
+            issuing_ca_key: {folder}/issuer.key
+            issuing_ca_cert: {folder}/issuer.pem
+            issuing_ca_crl: {folder}/issuer.crl
+            cert_validity_days: 30
+            cert_save_path: {folder}/issued
+            [DBhandler]
+            handler_module: acme2certifier.dbhandlers.wsgi_handler
+            dbfile: {folder}/server.db
+            [Challenge]
+            challenge_validation_disable: True
+            [Renewalinfo]
+            renewalthreshold_pctg: 85
+            """.replace("\n            ", "\n"),
+            "utf-8",
+        )
+        self.port = free_port()
+        environment = ["ACME2CERTIFIER_I_KNOW_THE_RISK=1", f"ACME_SRV_CONFIGFILE={folder}/acme_srv.cfg"]
+        super().__init__(
+            "acme2certifier",
+            ["env", *environment, *python("-m", "tests.live.support_acme2certifier", str(self.port))],
+            folder,
+        )
+        self.wait_for("^ready$")
+
+    @property
+    def directory(self) -> str:
+        return f"https://127.0.0.1:{self.port}/directory"

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.certificates.making import make_root, pem_of
-from tests.live.support_acme import KEY_ID, MAC_KEY, Names, Pebble, require_pebble
+from tests.live.support_acme import KEY_ID, MAC_KEY, Names, Pebble, RenewalServer, require_pebble
 from tests.live.support_process import free_port, until
 from tests.live.support_proxy import Proxy
 
@@ -187,6 +187,44 @@ def test_renewal_and_an_account_that_the_server_has_forgotten(place: Place, name
     until(lambda: place.trusts("one.example.com"), "the new certificate is served")
     assert place.served("one.example.com").serial_number != before
     assert place.files("account.json.old")
+
+
+def test_renewal_information(tmp_path: Path) -> None:
+    """RFC 9773, which pebble does not know: each certificate's window is asked for."""
+    with RenewalServer(tmp_path / "server") as server:
+        text = f"""
+            [[listener]]
+            address = "127.0.0.1:0"
+            tls = true
+            [tls]
+            state = "state"
+            [tls.acme]
+            agree = true
+            contact = "ops@example.com"
+            directory = "{server.directory}"
+            ca = "{server.ca}"
+            [[site]]
+            hosts = ["one.example.com"]
+            [[site.route]]
+            files = "{tmp_path}"
+            """
+        with Proxy.configured(tmp_path, text, listen=False) as proxy:
+            proxy.wait_for("has issued a certificate")
+            proxy.wait_for(r"wants one\.example\.com to be renewed between")
+            proxy.end()
+        (file,) = (tmp_path / "state" / "acme").glob("*/certificates/one.example.com/progress.json")
+        progress = json.loads(file.read_text())
+        # The server issues for 30 days, and its window begins at 85 % of them.
+        assert progress["window"]["start"] < progress["renew_at"] < progress["window"]["end"]
+        progress["renew_at"] = 1.0
+        file.write_text(json.dumps(progress))
+        with Proxy.configured(tmp_path, text, listen=False) as proxy:
+            proxy.wait_for("it is time to renew it")
+            proxy.wait_for("has issued a certificate")
+            proxy.wait_for(r"wants one\.example\.com to be renewed between")
+        again = json.loads(file.read_text())
+        assert again["window"] != progress["window"]
+        assert server.output.count("/acme/renewal-info/") >= 2
 
 
 def test_two_processes_and_one_orders(place: Place) -> None:
