@@ -7,7 +7,8 @@ us for more octets only than there were (SO_RCVLOWAT); where it can't (a unix so
 tiny segments), we look again at each sweep.
 
 A refusal is a plain alert record, since nothing is encrypted yet. The octets that were peeked at are taken off before
-the socket is closed, or the reset they cause would destroy the alert on its way.
+the socket is closed, or the reset they cause would destroy the alert on its way. The same holds for OpenSSL's own
+alerts: a client of TLS 1.3 sends its request before it hears that its certificate is refused.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ class _Handshake:
         except SSL.ZeroReturnError:
             self._fail("the peer ended the connection in its middle")
         except SSL.Error as reason:
-            self._fail(self._explain(reason))
+            text = self._explain(reason)
+            self._let_alert_arrive(PEEK)
+            self._fail(text)
         except Exception as reason:  # noqa: BLE001  # raised by a callback: whatever it is, it costs this connection alone
             self._fail(f"{type(reason).__name__}: {reason}")
         else:
@@ -166,6 +169,14 @@ class _Handshake:
 
     def _explain(self, reason: SSL.Error) -> str:
         return reasons_of(reason)
+
+    def _let_alert_arrive(self, octets: int) -> None:
+        """Ends our octets, and takes off those that came: the reset that unread ones cause would destroy the alert."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.recv(octets)
+        except OSError:
+            pass
 
     def _stream(self, connection: SSL.Connection) -> TlsStream:
         return TlsStream(self._socket, connection, self._reactor, self._budget)

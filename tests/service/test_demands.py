@@ -181,6 +181,29 @@ def test_authorities_that_changed_count_at_once(tmp_path: Path) -> None:
             service.client("a.example", pair=ALICE).ask()
 
 
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_without_authorities_nobody_passes(mode: str, tmp_path: Path) -> None:
+    """``check`` refuses it, but a Config that is made in Python need not be checked."""
+    sites = [site("a.example", tls=SiteTLS(client_certificates=mode)), site("*")]
+    with secured(tmp_path, *sites) as service:
+        for pair in (None, ALICE):
+            with pytest.raises(SSL.Error):
+                service.client("a.example", pair=pair).ask()
+        assert service.client("b.example").ask("a.example").status == 421
+
+
+def test_who_is_refused_hears_why(tmp_path: Path) -> None:
+    """A client of TLS 1.3 has sent its request by then: a reset would destroy the alert on its way."""
+    stranger = client_of(make_root("others"), "stranger")
+    with secured(tmp_path, site("a.example", tls=demanding(tmp_path)), site("*")) as service:
+        client = service.client("a.example", pair=stranger)
+        client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        service.turns.settle()
+        # The alert's record, and a FIN.
+        assert len(client.socket.recv(1000)) == 24
+        assert client.socket.recv(1000) == b""
+
+
 # What the backend is told. Its request is rendered by the forwarding alone.
 
 
