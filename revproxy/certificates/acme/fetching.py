@@ -211,4 +211,4 @@ def _words(error: BaseException) -> str:
     if isinstance(arguments, list) and arguments and isinstance(arguments[0], tuple):
         # OpenSSL's: a list of (library, function, reason).
         text = ", ".join(str(each[-1]) for each in arguments)
-    return text or type(error).__name__
+    return text.rstrip(".") or type(error).__name__

@@ -61,9 +61,15 @@ class Store:
         """Makes the folders, for their owner alone. Raises ConfigError."""
         try:
             parent = os.path.dirname(self.folder)
-            os.makedirs(os.path.dirname(parent), mode=0o700, exist_ok=True)
+            state = os.path.dirname(parent)
+            os.makedirs(state, mode=0o700, exist_ok=True)
+            owner = os.stat(state)
             for folder in (parent, self.folder, self.certificates, self._challenges, self._requests):
-                os.makedirs(folder, mode=0o700, exist_ok=True)
+                if not os.path.isdir(folder):
+                    os.makedirs(folder, mode=0o700, exist_ok=True)
+                    if os.geteuid() == 0:
+                        # Root is given up before anything is written, to whom the folder above belongs.
+                        os.chown(folder, owner.st_uid, owner.st_gid)
                 if os.stat(folder).st_mode & 0o077:
                     # Somebody was careless with a copy: there are private keys below.
                     os.chmod(folder, 0o700)

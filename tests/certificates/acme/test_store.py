@@ -46,6 +46,20 @@ def test_a_careless_copy_is_put_right(store: Store) -> None:
     assert stat.S_IMODE(os.stat(store.certificates).st_mode) == 0o700
 
 
+def test_what_root_makes_belongs_to_whom_the_state_folder_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid: given.update({path: (uid, gid)}))
+    made = Store(str(tmp_path), DIRECTORY)
+    made.open()
+    owner = (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+    assert set(given.values()) == {owner}
+    assert set(given) == {str(path) for path in tmp_path.rglob("*")}
+    given.clear()
+    made.open()
+    assert given == {}
+
+
 def test_a_folder_that_can_not_be_had(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("in the way")
     with pytest.raises(ConfigError, match=r"tls\.state"):
