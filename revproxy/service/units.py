@@ -62,6 +62,7 @@ ProtectHome=@HOME@
 PrivateTmp=yes
 PrivateDevices=yes
 PrivateIPC=yes
+PrivateMounts=yes
 ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
