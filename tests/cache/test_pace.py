@@ -264,6 +264,21 @@ def test_what_breaks_when_everybody_has_left_is_stopped() -> None:
         assert end.was_reset
 
 
+def test_what_breaks_with_its_last_octets_leaves_no_dead_connection() -> None:
+    with caching(store=lambda proxy: BreakingStore(proxy)) as cached:
+        client = cached.ask()
+        end = cached.asked[0][1]
+        end.send(head(21_000) + body(1000))
+        client.cut()
+        end.send(body(20_000))
+        assert end.was_reset
+        (state,) = cached.proxy.group.pool.states
+        assert (state.idle, state.open) == ([], 0)
+        cached.answers_with()
+        assert cached.get(b"/other").body == b"hello"
+        assert len(cached.proxy.origin.connections) == 2
+
+
 class BreakingStore:
     """A memory store whose fillings break after 20,000 octets."""
 
