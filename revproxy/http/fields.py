@@ -65,6 +65,9 @@ CLIENT_CLAIMS: Final = frozenset(
 """What a client claims about itself, or about what lies between: believed only from a trusted proxy. ``proxy`` is here
 because CGI turns it into the environment's HTTP_PROXY. Every name that begins as ``CLAIMING`` says belongs to them."""
 
+CERTIFICATE_FIELDS: Final = (b"client-cert", b"x-ssl-client-", b"ssl-client-")
+"""How the names of fields begin that tell what a client proved with its certificate."""
+
 CLAIMING: Final = (b"x-forwarded-", b"x-ssl-client-", b"ssl-client-")
 
 BACKEND_TRACES: Final = frozenset(
@@ -265,6 +268,11 @@ def parse_fields(block: bytes, most: int) -> Fields:
 
 
 _NONE: Final[frozenset[bytes]] = frozenset()
+
+
+def tells_certificate(lower: bytes) -> bool:
+    """Whether a field of this name would be taken for the proof of a client's certificate, by WSGI as well."""
+    return lower.replace(b"_", b"-").startswith(CERTIFICATE_FIELDS)
 
 
 def is_claim(lower: bytes) -> bool:

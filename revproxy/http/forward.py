@@ -28,6 +28,7 @@ from revproxy.http.fields import (
     Line,
     is_claim,
     needs_thought,
+    tells_certificate,
 )
 from revproxy.http.framing import content_length
 from revproxy.http.parse import ResponseHead
@@ -302,8 +303,7 @@ class RequestForwarding:
 
         Client-Cert-Chain is never sent: after a resumption it would be missing, and §3.3 advises against that.
         """
-        own = {b"client-cert", b"client-cert-chain", self.subject_name.lower()}
-        lines[:] = [line for line in lines if line[0].replace(b"_", b"-") not in own]
+        lines[:] = [line for line in lines if not tells_certificate(line[0])]
         if tls is not None and tls.certificate:
             lines.append((b"client-cert", b"Client-Cert", tls.certificate))
             if self.subject_name:

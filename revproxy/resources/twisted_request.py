@@ -22,7 +22,7 @@ from twisted.web.server import Request as TwistedRequest
 from zope.interface import implementer
 
 from revproxy.errors import BadRequest, ClientGone, ClosedEarly, ContentTooLarge, MethodNotAllowed, ProxyError
-from revproxy.http.fields import HOP_BY_HOP, NO_FIELDS, Fields, is_claim
+from revproxy.http.fields import HOP_BY_HOP, NO_FIELDS, Fields, is_claim, tells_certificate
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import NO_BODY, UNTIL_CLOSE, Framing
 from revproxy.interfaces import Request
@@ -208,15 +208,14 @@ class ResourceChannel:
         self._twisted = twisted
         headers = twisted.requestHeaders
         client = request.client
+        proves = client.tls is not None and client.tls.demands is not None
         for lower, name, value in request.fields.lines:
             # As for servers behind (http/forward.py): what nobody vouches for, and what WSGI would take for it.
-            if not is_claim(lower) or (client.trusted and b"_" not in lower):
+            believed = client.trusted and b"_" not in lower and not (proves and tells_certificate(lower))
+            if believed or not is_claim(lower):
                 headers.addRawHeader(name, value)
-        if client.tls is not None and client.tls.demands is not None:
-            headers.removeHeader(b"client-cert")
-            headers.removeHeader(b"client-cert-chain")
-            if client.tls.certificate:
-                headers.addRawHeader(b"Client-Cert", client.tls.certificate)
+        if proves and client.tls is not None and client.tls.certificate:
+            headers.addRawHeader(b"Client-Cert", client.tls.certificate)
         twisted.parseCookies()
         # Left at its end: Twisted takes the position for the length, and goes back to the beginning itself.
         twisted.content = self._content

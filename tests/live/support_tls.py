@@ -77,13 +77,18 @@ class SecureClient(RawClient):
     """A client under TLS, to whom an end without close_notify is an error as a reset is."""
 
     def __init__(
-        self, port: int, *, name: str = SITE, context: ssl.SSLContext | None = None, receive_buffer: int = 0
+        self,
+        port: int,
+        *,
+        name: str = SITE,
+        context: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
     ) -> None:
-        super().__init__(port, receive_buffer=receive_buffer)
+        super().__init__(port)
         plain = self.socket
         try:
             self.socket: ssl.SSLSocket = (context or trusting()).wrap_socket(
-                plain, server_hostname=name, suppress_ragged_eofs=False
+                plain, server_hostname=name, session=session, suppress_ragged_eofs=False
             )
         except BaseException:
             plain.close()

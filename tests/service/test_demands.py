@@ -244,6 +244,7 @@ FORGED = "".join(
         "X-SSL-Client-S-DN",
         "X_SSL_Client-S-DN",
         "SSL-Client-X",
+        "X-SSL-Client-Verify",
     )
 )
 
@@ -255,11 +256,9 @@ def test_the_backend_is_told_what_was_proved(trusted: bool, tmp_path: Path, monk
     der = ALICE.certificate.public_bytes(Encoding.DER)
     assert fields["Client-Cert"] == f":{base64.b64encode(der).decode()}:"
     assert fields["X-SSL-Client-S-DN"] == "CN=alice"
-    assert not {"client_cert", "Client-Cert-Chain", "X_SSL_Client-S-DN"} & set(fields)
+    assert "forged" not in fields.values()
     fields = told(tmp_path, tls, monkeypatch, FORGED, trusted=trusted)
-    assert not {"Client-Cert", "client_cert", "Client-Cert-Chain", "X-SSL-Client-S-DN", "X_SSL_Client-S-DN"} & set(
-        fields
-    )
+    assert "Client-Cert" not in fields and "forged" not in fields.values()
 
 
 def test_nobody_is_believed_where_nothing_is_demanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +292,7 @@ def test_a_resource_of_ours_is_told_the_same(trusted: bool, tmp_path: Path) -> N
         der = ALICE.certificate.public_bytes(Encoding.DER)
         assert heard.fields[b"Client-Cert"] == [b":%b:" % base64.b64encode(der)]
         service.client("a.example").ask(more=forged)
-        assert not [name for name in heard.fields if name.lower().replace(b"_", b"-").startswith(b"client-cert")]
+        assert [b"forged"] not in heard.fields.values()
         service.client("b.example").ask("b.example", more=forged)
     assert heard.fields[b"X-Mine"] == [b"1"]
     believed = {b"Client-Cert", b"Client-Cert-Chain", b"X-Forwarded-For"} & set(heard.fields)
