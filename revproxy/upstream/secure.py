@@ -38,6 +38,7 @@ _WORDS: Final = {
     66: "its key is too weak",
     67: "its authority's key is too weak",
     68: "its digest is too weak",
+    79: "it signed another one, and is no authority",
 }
 """OpenSSL's codes of verification, as far as operators meet them."""
 
