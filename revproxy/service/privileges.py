@@ -1,11 +1,11 @@
-"""Root, and how it is given up: by ``twistd --uid``, after sockets, keys and logs are open and before anything is
-served. What twistd leaves undone is done here."""
+"""Root, and how it is given up: by ``twistd --uid``, which changes user, group and supplementary groups after sockets,
+keys and logs are open and before anything is served. What it can't know of is done here."""
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -26,21 +26,22 @@ class Identity:
     gid: int
 
 
-def new_identity(twistd: MutableMapping[str, Any] | None) -> Identity | None:
+def new_identity(twistd: Mapping[str, Any] | None) -> Identity | None:
     """Whom ``twistd --uid`` and ``--gid`` ask for; None where root is not given up.
 
-    Without ``--gid`` twistd would change the user and keep root's group: the user's own is put into its options.
+    Without ``--gid`` it is the user's own group, as for twistd itself.
     """
     uid = twistd.get("uid") if twistd is not None else None
     if twistd is None or uid is None:
         return None
-    if twistd.get("gid") is None:
+    gid = twistd.get("gid")
+    if gid is None:
         try:
-            twistd["gid"] = pwd.getpwuid(uid).pw_gid
+            gid = pwd.getpwuid(uid).pw_gid
         except KeyError:
-            # A number without a name: there is no group of its own to be found.
-            twistd["gid"] = uid
-    return Identity(uid, twistd["gid"])
+            # A number that has no name: twistd is about to fail for it.
+            return None
+    return Identity(uid, gid)
 
 
 def give_log(log: AccessLog | None, identity: Identity | None) -> None:
