@@ -10,6 +10,7 @@ from tests.messages.case import OK, PLAIN, Case, Reply, get, onward
 from tests.messages.normal import read_answers, read_requests
 from tests.support.network import End
 from tests.support.proxy import Proxy
+from tests.support.secured_end import secured_client
 
 NEXT = get(b"Next: yes", target=b"/next", host=b"Host: next.example")
 """The request that trails a case's octets."""
@@ -62,13 +63,13 @@ def _open_clear(proxy: Proxy, case: Case) -> End:
 
 
 def _open_secured(proxy: Proxy, case: Case) -> End:
-    return proxy.client(trusted=case.trusted, scheme=b"https")
+    return secured_client(proxy, trusted=case.trusted)
 
 
 TRANSPORTS = [
     Transport("clear", _open_clear),
-    # All of TLS but the records: what a connection that counts as secured changes.
-    Transport("secured", _open_secured, b"https", b"443", FEEDINGS[:1]),
+    # Through OpenSSL on both ends.
+    Transport("TLS", _open_secured, b"https", b"443", FEEDINGS[:1]),
 ]
 """Every case runs over each of them."""
 
