@@ -140,6 +140,13 @@ def test_a_client_that_ends_its_octets_still_gets_its_answer(server: SecureScrip
     assert end == "close_notify"
 
 
+@pytest.mark.parametrize("newest", VERSIONS, ids=["1.2", "1.3"])
+def test_a_client_that_says_goodbye_is_told_the_same(server: SecureScripted, proxy: Proxy, newest: int) -> None:
+    with OpenClient(proxy.port, newest=newest) as client:
+        client.end()
+        assert client.read_all() == (b"", "close_notify")
+
+
 def test_an_early_refusal_reaches_a_client_that_goes_on_sending(server: SecureScripted, proxy: Proxy) -> None:
     """The proxy's own, before a server was asked: it must read on for a while, or a reset destroys its answer."""
     with OpenClient(proxy.port) as client:

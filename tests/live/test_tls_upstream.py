@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CERTIFICATES = "ssl_certificate {folder}/app.pem; ssl_certificate_key {folder}/app.pem;"
 NGINX = """
-    listen 127.0.0.1:{port} ssl; {certificates}
+    listen 127.0.0.1:{port} ssl; keepalive_requests 1; {certificates}
     add_header X-Reused $ssl_session_reused; add_header X-Name $ssl_server_name;
   }}
   server {{
@@ -145,9 +145,11 @@ def secured(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_a_server_that_proves_its_name(secured: Secured) -> None:
-    first, second = secured.ask("good"), secured.ask("good")
-    for answer in (first, second):
+    answers = [secured.ask("good") for _ in range(3)]
+    for answer in answers:
         assert (answer.status, answer.body, answer.get("X-Name")) == (200, HELLO, "app.internal")
+    # A connection for each of them, and one full handshake for all.
+    assert [answer.get("X-Reused") for answer in answers] == [".", "r", "r"]
 
 
 @pytest.mark.parametrize(
