@@ -281,7 +281,7 @@ class Reason(Enum):
     )
     VARY_ANY = (
         "vary-any",
-        "Vary: * can never match another request",
+        "Vary: * can never match another request, nor can a field that we write for each client",
         "RFC 9111 §4.1",
         "let the server name the fields that it looks at",
     )

@@ -9,6 +9,10 @@ no difference; of a field that nobody knows, only its lines are combined.
 - Accept-Language: case, white space and the writing of weights; order may mean a preference (RFC 9110 §12.5.4).
 - Other lists: the white space around their commas and semicolons.
 
+Some fields are written by the proxy, behind the cache, and differ from client to client: the address, the certificate,
+the request's id. A server that names one in Vary means what it was sent, which is not in the client's request. So such
+a response never matches, as RFC 9440 §2.4 has it for Client-Cert.
+
 Of cookies and credentials only a digest is kept: a store, on disk or on another machine, is no place for them.
 """
 
@@ -22,7 +26,7 @@ from typing import Final
 
 from revproxy.caching.stored import Selecting, StoredHead, StoredResponse
 from revproxy.http.dates import parse_date
-from revproxy.http.fields import TOKEN_OCTETS, Fields
+from revproxy.http.fields import TOKEN_OCTETS, Fields, tells_certificate
 
 MOST_NOMINATED: Final = 32
 """Fields that one response may nominate; a response with more is not stored."""
@@ -32,6 +36,8 @@ MOST_VARIANTS: Final = 64
 """Responses that are stored under one key, so that nobody fills a store by varying a field."""
 
 ANY: Final = b"*"
+_OF_EACH_CLIENT: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-request-id"))
+"""Fields that the proxy writes behind the cache; those of a certificate are the others."""
 _NEVER: Final = (ANY,)
 _NEVER_SELECTED: Final[Selecting] = ((ANY, None),)
 
@@ -41,23 +47,23 @@ _WEIGHTED: Final = re.compile(
 _QUOTED_OR_SEPARATOR: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[ \t]*([,;])[ \t]*', re.DOTALL)
 _SYNONYMS: Final = {b"x-gzip": b"gzip", b"x-compress": b"compress"}
 _UNORDERED: Final = frozenset((b"accept-encoding", b"accept-charset"))
-_LISTS: Final = frozenset(
-    (b"accept", b"access-control-request-headers", b"cache-control", b"pragma", b"prefer", b"te", b"x-forwarded-for")
-)
+_LISTS: Final = frozenset((b"accept", b"access-control-request-headers", b"cache-control", b"pragma", b"prefer", b"te"))
 
 
 @functools.lru_cache(maxsize=1024)
 def _nominated(vary: bytes) -> tuple[bytes, ...]:
     names = {name for part in vary.lower().split(b",") if (name := part.strip(b" \t"))}
-    # ``*`` in any position never matches. Of what is no name nobody can say what it nominates.
-    if any(name == ANY or name.translate(None, TOKEN_OCTETS) for name in names):
-        return _NEVER
-    return tuple(sorted(names))
+    return _NEVER if any(map(_never_matches, names)) else tuple(sorted(names))
+
+
+def _never_matches(name: bytes) -> bool:
+    """``*`` in any position; what is no name, of which nobody can say what it nominates; what the proxy writes."""
+    return name == ANY or bool(name.translate(None, TOKEN_OCTETS)) or name in _OF_EACH_CLIENT or tells_certificate(name)
 
 
 def nominated(vary: bytes | None) -> tuple[bytes, ...]:
     """The request fields that a Vary value nominates, in lower case and in order; ``(b"*",)`` where nothing ever
-    matches, which a malformed value means as well (RFC 9110 §12.5.5)."""
+    matches, which a malformed value means as well (RFC 9110 §12.5.5), and one that names what we write ourselves."""
     return _nominated(vary) if vary else ()
 
 

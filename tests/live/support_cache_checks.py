@@ -109,17 +109,18 @@ def run(check: Check, origin: CacheOrigin, port: int) -> None:
     base = f"/c{next(_numbers)}"
     known: dict[int, Reply] = {}
     stored = Reply()
+    now = time.time()
     for number, step in enumerate(check.steps, 1):
         target = step.whole or base + step.at
         place = f"{check.source}, step {number}"
         reply = step.reply
         if reply is not None:
             body = b"" if reply.status in BODYLESS else f"body of step {number}".encode()
-            reply = attrs.evolve(reply, body=body if step.content is None else step.content)
+            lines = tuple(timed(line, now) for line in reply.lines)
+            reply = attrs.evolve(reply, lines=lines, body=body if step.content is None else step.content)
             origin.says(target, reply)
             known[number] = reply
         before = len(origin.asked(target))
-        now = time.time()
         answer, interim = _ask(port, step, target, now)
         came = origin.asked(target)[before:]
         seen = f"{place}: the answer was {answer.head!r} {answer.body[:80]!r}; the server got {came}"

@@ -53,7 +53,7 @@ class Reply:
 
     def octets(self, now: float, *, head_only: bool) -> bytes:
         """What goes over the wire."""
-        lines = [f"HTTP/1.1 {self.status} Said", *(timed(line, now) for line in self.lines)]
+        lines = [f"HTTP/1.1 {self.status} Said", *self.lines]
         if not any(line.lower().startswith("date:") for line in lines):
             lines.append(f"Date: {formatdate(now, usegmt=True)}")
         # A line "Date: -" stands for a server that sends none.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.support_cache_checks import Check, run
+from tests.live.support_cache_corners import CORNERS
 from tests.live.support_cache_freshness import FRESHNESS
 from tests.live.support_cache_origin import CacheOrigin, Reply
 from tests.live.support_cache_parts import PARTS
@@ -17,7 +18,7 @@ from tests.live.support_client import ask
 from tests.live.support_process import until
 from tests.live.support_proxy import Proxy
 
-CHECKS = (*STORING, *FRESHNESS, *USING, *PARTS)
+CHECKS = (*STORING, *FRESHNESS, *USING, *PARTS, *CORNERS)
 
 
 @pytest.fixture(scope="module")
