@@ -209,7 +209,12 @@ class AnyOrder(RuleBasedStateMachine):
         if not given.end.sock.shut:
             given.sent += given.end.offer(given.octets[before : before + size])
         if before < given.head <= given.sent:
-            fresh, beyond, _ = LIFETIME[given.directives]
+            said = [given.directives]
+            if not given.is_new and not given.directives:
+                # RFC 9111 §3.2: a 304 without Cache-Control leaves that of before, from now on.
+                said = [other.directives for other in self.given.values() if other.tag == given.tag]
+            fresh = max(LIFETIME[one][0] for one in said)
+            beyond = max(LIFETIME[one][1] for one in said)
             now = self.cached.now
             self.fresh.setdefault(given.tag, []).append((given.asked_at, now + fresh, now + fresh + beyond))
             if given.asked.method == b"POST" and b" 20" in given.octets[:12]:
