@@ -29,7 +29,7 @@ import attrs
 from revproxy.caching.material import claim_material, cookie_material, device_of, header_material, netstring
 from revproxy.caching.query import Query, QueryRule
 from revproxy.errors import BadRequest
-from revproxy.http.fields import NO_FIELDS, Fields
+from revproxy.http.fields import HOP_BY_HOP, NO_FIELDS, Fields
 from revproxy.http.target import Authority, parse_authority
 
 _DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
@@ -90,18 +90,30 @@ REWRITING: Final = frozenset(
 request, and that forwarding passes on. With any of them, a request is what its key does not say."""
 
 
+_OF_CONNECTIONS: Final = HOP_BY_HOP | {b"close", b"http2-settings"}
+
+
 def rewriting_field(fields: Fields) -> bytes:
     """The first field by which a server may take the request for another one than its key says; empty for none.
+
+    Also one that Connection names and that is no hop's own (RFC 9110 §7.6.1): the server does not get it, so what it
+    answers is not about the value that key and Vary would be compared with.
 
     Such a request is neither answered from the store nor is its answer stored. CGI and WSGI take ``_`` in a name for
     ``-``, so both count. May be kept with the fields.
     """
     names = fields.names()
-    if REWRITING.isdisjoint(names) and b"_" not in b" ".join(names):
+    if not REWRITING.isdisjoint(names) or b"_" in b" ".join(names):
+        for name in names:
+            if name in REWRITING or (b"_" in name and name.replace(b"_", b"-") in REWRITING):
+                return name
+    connection = fields.get(b"connection")
+    if connection is None or connection.lower() in (b"keep-alive", b"close"):
         return b""
-    for name in names:
-        if name in REWRITING or (b"_" in name and name.replace(b"_", b"-") in REWRITING):
-            return name
+    for option in fields.members(b"connection"):
+        # This may be asked of the fields without Cookie, for all that have some.
+        if option not in _OF_CONNECTIONS and (option in fields or option == b"cookie"):
+            return option
     return b""
 
 

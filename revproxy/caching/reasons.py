@@ -116,7 +116,8 @@ class Reason(Enum):
     )
     REWRITING_FIELD = (
         "rewriting-field",
-        "the request carries a field by which servers are known to replace its host, path or method",
+        "the request carries a field by which servers are known to replace its host, path or method, or has one"
+        " dropped by Connection",
         "a bound of the cache",
         "remove the field with request_headers.remove",
         "bypass",

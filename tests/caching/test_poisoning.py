@@ -130,3 +130,27 @@ def test_what_a_path_looks_like_is_no_reason_to_store(name: str, pairs: Pairs, t
 @pytest.mark.parametrize("target", LOOKS_STATIC)
 def test_a_path_that_looks_static_shares_nothing_with_the_one_it_imitates(target: bytes) -> None:
     assert sent_on(target, [HOST])[0] != sent_on(b"/account", [HOST])[0]
+
+
+@pytest.mark.parametrize(
+    ("connection", "found"),
+    [
+        (b"keep-alive", b""),
+        (b"Upgrade, HTTP2-Settings", b""),
+        (b"close, TE", b""),
+        (b"x-absent", b""),
+        (b"keep-alive, User-Agent", b"user-agent"),
+        (b"accept-LANGUAGE", b"accept-language"),
+        (b"Cookie", b"cookie"),
+    ],
+)
+def test_a_field_that_connection_takes_away_is_no_ground_for_a_choice(connection: bytes, found: bytes) -> None:
+    fields = Fields.of(
+        [
+            (b"Connection", connection),
+            (b"User-Agent", b"phone"),
+            (b"Accept-Language", b"de"),
+            (b"HTTP2-Settings", b"x"),
+        ]
+    )
+    assert rewriting_field(fields) == found

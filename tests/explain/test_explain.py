@@ -169,10 +169,10 @@ SITUATIONS = {
         ["http://a.example/static/x", "-H", "X-Original-URI: /admin", "-R", "Cache-Control: max-age=60"],
         STATIC
         + """\
-            request   sent on: the request carries a field by which servers are known to replace its host, path or method, a bound of the cache; remove the field with request_headers.remove
+            request   sent on: the request carries a field by which servers are known to replace its host, path or method, or has one dropped by Connection, a bound of the cache; remove the field with request_headers.remove
             answer    200
                       Cache-Control: max-age=60
-            decision  not stored: the request carries a field by which servers are known to replace its host, path or method, a bound of the cache; remove the field with request_headers.remove
+            decision  not stored: the request carries a field by which servers are known to replace its host, path or method, or has one dropped by Connection, a bound of the cache; remove the field with request_headers.remove
         """,
     ),
     "another method": (

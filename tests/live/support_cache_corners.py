@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.live.support_cache_checks import Check, asked, check, hit, validated
+from tests.live.support_cache_checks import Check, age_of, asked, check, hit, validated
 
 CC = "Cache-Control: "
 FRESH = CC + "max-age=60"
@@ -108,4 +108,49 @@ _MEETING = (
           asked(FRESH, 'ETag: "b"', content=b"abcdefghi")),
 )  # fmt: skip
 
-CORNERS: tuple[Check, ...] = (*_TARGETS, *_MEETING)
+_VARIANTS = (FRESH, "Vary: X-V")
+_OTHERS = (
+    check("RFC 9111 §4.1", "what Connection takes away was not there for the server", asked(*_VARIANTS, to=("X-V: 1", "Connection: X-V"), unsent=("X-V",)),
+          asked(*_VARIANTS, to=("X-V: 1",), sent=("X-V: 1",))),
+    check("RFC 9111 §4.1", "nor is it here", asked(*_VARIANTS, to=("X-V: 1",)), asked(*_VARIANTS, to=("X-V: 1", "Connection: X-V"), unsent=("X-V",))),
+    check("RFC 9111 §4.3.2", "conditions are about the selected variant", asked(*_VARIANTS, TAG, to=("X-V: 1",)),
+          validated(*_VARIANTS, 'ETag: "b"', status=200, to=("X-V: 2",)), hit("X-V: 2", 'If-None-Match: "a"', code=200, body=2), hit("X-V: 2", 'If-None-Match: "b"', code=304)),
+    check("RFC 9110 §12.5.3", "nobody gets a coding that it can't decode", asked(FRESH, "Vary: Accept-Encoding", "Content-Encoding: gzip", TAG, to=("Accept-Encoding: gzip",)),
+          asked(FRESH, "Vary: Accept-Encoding", TAG)),
+    check("RFC 9110 §12.5.3", "codings have no order", asked(FRESH, "Vary: Accept-Encoding", to=("Accept-Encoding: gzip, br",)), hit("Accept-Encoding: BR,gzip")),
+    check("RFC 9110 §12.5.3", "but weights", asked(FRESH, "Vary: Accept-Encoding", to=("Accept-Encoding: gzip, br",)), asked(to=("Accept-Encoding: gzip, br;q=0",))),
+    check("RFC 9111 §4.3.2", "a browser's reload", asked(FRESH, TAG), validated(FRESH, TAG, to=(CC + "max-age=0", 'If-None-Match: "a"'), code=304), hit(body=1)),
+    check("RFC 9111 §4.3.2", "a client's own validator, where nothing of ours has one", asked(FRESH),
+          asked('ETag: "x"', status=304, to=(CC + "no-cache", 'If-None-Match: "x"'), sent=('If-None-Match: "x"',)), hit(body=1)),
+    check("RFC 9111 §4.3.2", "a client with an old date gets what was validated", asked(*STALE, TAG),
+          validated(TAG, to=("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",), code=200, body=1)),
+    check("RFC 9111 §4.3.5", "HEAD without a length can agree", asked(FRESH, TAG),
+          asked(FRESH, TAG, "X-A: 2", method="HEAD", to=(CC + "no-cache",), ending="none"), hit(has=("X-A: 2", "Content-Length: 14"), body=1)),
+    check("RFC 9111 §5.4", "Pragma among others", asked(FRESH, TAG), validated(to=("Pragma: foo, No-Cache",))),
+    check("RFC 9111 §5.4", "another Pragma means nothing", asked(FRESH, TAG), hit("Pragma: foo")),
+    check("RFC 9111 §5.2", "a request's argument may be quoted", asked(FRESH, "Age: 10", TAG), validated(to=(CC + 'max-age="5"',))),
+    check("RFC 9111 §5.2", "a request's directives on two lines", asked(FRESH, TAG), validated(to=(CC + "foo", CC + "no-cache"))),
+    check("RFC 9111 §4.2.1", "private naming what a response is judged by", asked(CC + 'max-age=60, private="cache-control"', TAG), asked()),
+    check("RFC 9111 §4.1", "a cookie that Connection takes away", asked(FRESH, "Vary: Cookie", to=("Cookie: a=1", "Connection: cookie, close"), unsent=("Cookie",)),
+          asked(FRESH, "Vary: Cookie", to=("Cookie: a=1",), sent=("Cookie: a=1",))),
+    check("RFC 9110 §14.4", "Content-Range of a 200 means nothing", asked(FRESH, TAG, "Content-Range: bytes 2-5/10"), hit(code=200, lacks=("Content-Range",))),
+    check("RFC 9111 §3.4", "a part's age is that of the last that came", asked(*PART, status=206, content=b"2345", to=("Range: bytes=2-5",)),
+          asked(FRESH, TAG, "Content-Range: bytes 0-1/10", "Age: 30", status=206, content=b"01", to=("Range: bytes=0-1",)),
+          hit("Range: bytes=0-5", code=206, body=b"012345", holds=lambda answer: 30 <= age_of(answer) < 40)),
+    check("RFC 9111 §3.3", "two ranges within a part", asked(*PART, status=206, content=b"2345", to=("Range: bytes=2-5",)), hit("Range: bytes=2-2,5-5", code=206)),
+    check("RFC 9111 §3.3", "a condition on a date and a part", asked(*PART, status=206, content=b"2345", to=("Range: bytes=2-5",)),
+          asked(FRESH, TAG, content=DIGITS, to=("Range: bytes=2-5", "If-Range: Sun, 06 Nov 1994 08:49:37 GMT"), code=200)),
+    check("RFC 9111 §4.2.4", "max-stale and a part", asked(*STALE, TAG, "Content-Range: bytes 2-5/10", status=206, content=b"2345", to=("Range: bytes=2-5",)),
+          hit("Range: bytes=2-5", CC + "max-stale", code=206, body=b"2345")),
+    check("RFC 9111 §3", "Upgrade that nobody answers", asked(FRESH), hit("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x")),
+    check("RFC 9110 §15.2", "an interim answer to a validation", asked(*STALE, TAG), validated(FRESH, TAG, early=("HTTP/1.1 103 Early Hints\r\nLink: </a>",), interim=(103,)), hit()),
+    check("RFC 9111 §4.4", "what a stored 301 said is invalidated too", asked(FRESH, "Location: /x", status=301), asked(method="POST", sends=b"x"), asked(FRESH)),
+    check("RFC 9111 §4.4", "a 204 that was stored too", asked(FRESH, status=204), asked(method="PUT", sends=b"x", status=201), asked(FRESH)),
+    check("RFC 9111 §4.3.4", "a 304 may shorten the time", asked(FRESH, TAG), validated(CC + "max-age=0", TAG, to=(CC + "no-cache",)), validated(TAG)),
+    check("RFC 9111 §4.3.4", "a 304 without Cache-Control leaves that of before", asked(*STALE, TAG), validated(TAG), hit(has=(FRESH,))),
+    check("RFC 9111 §4.3.4", "a 304 with Expires alone beside a stored max-age", asked(*STALE, TAG), validated(TAG, "Expires: 0"), hit(has=("Expires: 0",))),
+    check("RFC 9213 §2.2", "a 304 brings a targeted field", asked(*STALE, TAG), validated(TAG, CC + "no-store", "CDN-Cache-Control: max-age=60"), hit()),
+    check("RFC 9110 §8.8.1", "strong and weak of one opaque tag", asked(*STALE, TAG), validated(FRESH, 'ETag: W/"a"'), hit()),
+)  # fmt: skip
+
+CORNERS: tuple[Check, ...] = (*_TARGETS, *_MEETING, *_OTHERS)

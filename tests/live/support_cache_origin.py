@@ -15,6 +15,7 @@ import attrs
 from tests.live.support_process import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -95,7 +96,7 @@ class Asked:
 
 @attrs.define
 class _Target:
-    reply: Reply
+    reply: Reply | Callable[[Asked], Reply]
     asked: list[Asked] = attrs.field(factory=list)
 
 
@@ -133,8 +134,8 @@ class CacheOrigin:
             except OSError:
                 pass
 
-    def says(self, target: str, reply: Reply) -> None:
-        """What it answers from now on to requests for a target."""
+    def says(self, target: str, reply: Reply | Callable[[Asked], Reply]) -> None:
+        """What it answers from now on to requests for a target, or to each of them."""
         self._targets[target].reply = reply
 
     def asked(self, target: str) -> list[Asked]:
@@ -175,8 +176,9 @@ class CacheOrigin:
             fields.append((name.lower(), value.strip()))
         body = stream.read(int(dict(fields).get("content-length", "0")))
         target = self._targets[start[1]]
-        reply = target.reply
-        target.asked.append(Asked(start[0], start[1], tuple(fields), body))
+        asked = Asked(start[0], start[1], tuple(fields), body)
+        reply = target.reply if isinstance(target.reply, Reply) else target.reply(asked)
+        target.asked.append(asked)
         if reply.ending == "nothing":
             return False
         sock.sendall(reply.octets(time.time(), head_only=start[0] == "HEAD"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.live.support_cache_checks import Check, run
 from tests.live.support_cache_corners import CORNERS
 from tests.live.support_cache_freshness import FRESHNESS
-from tests.live.support_cache_origin import CacheOrigin, Reply
+from tests.live.support_cache_origin import Asked, CacheOrigin, Reply
 from tests.live.support_cache_parts import PARTS
 from tests.live.support_cache_storing import STORING
 from tests.live.support_cache_using import USING
@@ -113,3 +114,53 @@ def test_a_server_that_is_gone(tmp_path: Path) -> None:
         assert ask(proxy.port, "GET", "/allowed", "Range: bytes=0-1").body == b"ke"
         assert ask(proxy.port, "GET", "/allowed", 'If-None-Match: "a"').status == 304
         assert ask(proxy.port, "GET", "/stale", "Cache-Control: max-stale").status == 200
+
+
+@pytest.mark.parametrize("tag", ['"b"', 'W/"b"'])
+def test_a_304_that_names_nothing_that_is_stored(origin: CacheOrigin, cached: Proxy, tag: str) -> None:
+    """RFC 9111 §4.3.4: it updates nothing, so the whole is asked for."""
+    target = f"/other-tag{len(tag)}"
+
+    def say(asked: Asked) -> Reply:
+        if asked.get("If-None-Match"):
+            return Reply(304, ("Cache-Control: max-age=60", f"ETag: {tag}"), ending="none")
+        return Reply(200, ("Cache-Control: max-age=60", f"ETag: {tag}"), b"new")
+
+    origin.says(target, Reply(200, ("Cache-Control: max-age=60", "Age: 100", 'ETag: "a"'), b"old"))
+    assert ask(cached.port, "GET", target).body == b"old"
+    origin.says(target, say)
+    answer = ask(cached.port, "GET", target)
+    assert (answer.status, answer.body, answer.get("ETag")) == (200, b"new", tag)
+    assert ask(cached.port, "GET", target).get("Cache-Status").startswith("revproxy; hit")
+    assert [bool(asked.get("If-None-Match")) for asked in origin.asked(target)] == [False, True, False]
+
+
+def test_the_absolute_form_is_the_same_target(origin: CacheOrigin, cached: Proxy) -> None:
+    """RFC 9110 §7.1: the target URI counts, however the request line has it; there Host gives way (RFC 9112 §3.2.2)."""
+    origin.says("/form", Reply(200, ("Cache-Control: max-age=60",), b"one"))
+    assert ask(cached.port, "GET", "/form").body == b"one"
+    assert "hit" in ask(cached.port, "GET", "http://EXAMPLE.com/form").get("Cache-Status")
+    assert "hit" in ask(cached.port, "GET", "http://example.com:80/form").get("Cache-Status")
+    assert len(origin.asked("/form")) == 1
+
+
+def test_background_validation_has_the_fields_that_vary_names(origin: CacheOrigin, cached: Proxy) -> None:
+    """RFC 9111 §4.3.1: a request of the cache's own has those that selected the stored response."""
+    fresh = "Cache-Control: max-age=60, stale-while-revalidate=600"
+    origin.says("/selects", Reply(200, (fresh, 'ETag: "a"', "Age: 100", "Vary: Accept-Language"), b"de"))
+    ask(cached.port, "GET", "/selects", "Accept-Language: de")
+    ask(cached.port, "GET", "/selects", "Accept-Language: de", "Range: bytes=0-0", "Cookie: a=b")
+    asked = origin.await_asked("/selects", 2)[1]
+    assert asked.get("Accept-Language") == "de" and asked.get("If-None-Match") == '"a"'
+    assert not asked.all("Range")
+
+
+def test_one_address_does_not_get_what_another_one_got(origin: CacheOrigin, cached: Proxy) -> None:
+    """RFC 9111 §4.1, by a field that the proxy writes: Vary: X-Forwarded-For."""
+    lines = ("Cache-Control: max-age=60", "Vary: X-Forwarded-For")
+    origin.says("/where", lambda asked: Reply(200, lines, asked.get("X-Forwarded-For").encode()))
+    assert ask(cached.port, "GET", "/where").body == b"127.0.0.1"
+    with socket.create_connection(("127.0.0.1", cached.port), source_address=("127.0.0.2", 0)) as client:
+        client.sendall(b"GET /where HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as stream:
+            assert stream.read().endswith(b"\r\n\r\n127.0.0.2")
