@@ -124,6 +124,9 @@ class Request(Protocol):
     def finish(self, trailers: Fields) -> None:
         """The body is complete. In a tunnel: the other side ended its octets."""
 
+    def answer_whole(self, head: OutgoingHead, framing: Framing, body: bytes) -> None:
+        """``start``, ``write`` and ``finish`` in one, for an answer that is all there and has no trailers."""
+
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer: an error page, or a connection that is visibly cut."""
 

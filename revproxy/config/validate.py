@@ -68,8 +68,12 @@ def _absolute(config: Config, folder: FilePath) -> Config:
 
 
 def _upstream_tls(options: UpstreamTLS, folder: FilePath) -> UpstreamTLS:
-    files = {name: getattr(options, name) for name in ("ca", "certificate", "key")}
-    return attrs.evolve(options, **{name: _seen_from(folder, file) for name, file in files.items() if file})
+    def seen(file: str | None) -> str | None:
+        return _seen_from(folder, file) if file else file
+
+    return attrs.evolve(
+        options, ca=seen(options.ca), certificate=seen(options.certificate), key=seen(options.key)
+    )
 
 
 def _tls(options: TLSOptions, folder: FilePath) -> TLSOptions:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from revproxy.errors import ClientGone, MethodNotAllowed, ProxyError
 from revproxy.http.error_page import error_page
 from revproxy.http.facts import RequestFacts
-from revproxy.http.fields import Fields
+from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.http.forward import OutgoingHead, original_client, public_authority, public_scheme, request_id_of
 from revproxy.http.framing import TUNNEL, Framing, last_chunk
 from revproxy.http.parse import RequestHead
@@ -254,6 +254,32 @@ class StreamingRequest:
             channel.tunnel_ended(self)
         else:
             channel.answered(self)
+
+    def answer_whole(self, head: OutgoingHead, framing: Framing, body: bytes) -> None:
+        """A whole answer; a head that went out before, with the same framing, goes out as it is."""
+        channel = self._channel
+        if (
+            head.framing is framing
+            and self.facts.persistent
+            and self.version >= 11
+            and not (self.closing or self.added_lines or self.over)
+            and self.is_body_complete
+            and channel.may_persist()
+        ):
+            self.started = self.finished = True
+            transaction = self.transaction
+            transaction.status = head.status
+            transaction.sent = len(body)
+            if len(body) <= JOINED:
+                channel.stream.write(head.rendered + body)
+            else:
+                channel.stream.write_pieces([head.rendered, body])
+            channel.answered(self)
+            return
+        self.start(head, framing, None)
+        if body:
+            self.write(body)
+        self.finish(NO_FIELDS)
 
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer."""

@@ -177,6 +177,11 @@ class Probe:
     def finish(self, trailers: Fields) -> None:
         """Not wanted."""
 
+    def answer_whole(self, head: OutgoingHead, framing: Framing, body: bytes) -> None:
+        """All of it at once."""
+        self.start(head, framing, None)
+        self.finish(NO_FIELDS)
+
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer."""
         if self.answer is None:

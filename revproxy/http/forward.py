@@ -363,6 +363,10 @@ def _varies_by_client(fields: Fields) -> bool:
 
 
 _OWN_FIELDS: Final = frozenset({b"client-cert", b"client-cert-chain"})
+FOR_ALL: Final = frozenset({b"age", b"cache-control", b"etag", b"expires", b"last-modified", b"vary"})
+"""Fields of an answer that are for all recipients and never a connection's own (RFC 9110 §7.6.1). A server that names
+one of them in Connection is mistaken; to take it away would hand one client's answer to others."""
+
 _THOUGHT_IN_ANSWERS: Final = HOP_BY_HOP | FRAMING | BACKEND_TRACES | REWRITTEN
 
 
@@ -395,7 +399,9 @@ class ResponseForwarding:
         ):
             return memo[5]  # type: ignore[no-any-return]  # memo is anybody's; here it is only ever ours
         status = head.status
-        gone = fields.members(b"connection") if b"connection" in fields else ()
+        gone: Iterable[bytes] = ()
+        if b"connection" in fields:
+            gone = [option for option in fields.members(b"connection") if option not in FOR_ALL]
         lines: list[Line] = []
         public: Public | None = None
         for line in fields.lines:

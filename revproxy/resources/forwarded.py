@@ -117,6 +117,13 @@ class ForwardedRequest:
         """It is complete."""
         self.original.finish(trailers)
 
+    def answer_whole(self, head: OutgoingHead, framing: Framing, body: bytes) -> None:
+        """All of it at once."""
+        self.start(head, framing, None)
+        if body:
+            self.write(body)
+        self.finish(NO_FIELDS)
+
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer."""
         self.original.fail(error)
@@ -217,6 +224,10 @@ class UnattendedRequest:
         """It is over."""
         ended, self._ended = self._ended, _nothing
         ended()
+
+    def answer_whole(self, head: OutgoingHead, framing: Framing, body: bytes) -> None:
+        """Nobody wants it."""
+        self.finish(NO_FIELDS)
 
     def fail(self, error: ProxyError) -> None:
         """It is over."""

@@ -32,15 +32,20 @@ _BODYLESS: Final = frozenset({204, 304})
 class Rendered:
     """What hits of one stored head have in common."""
 
-    __slots__ = ("age", "block", "fields", "framing", "head", "whole")
+    __slots__ = ("age", "block", "fields", "framing", "head", "member", "ttl", "whole")
 
     def __init__(self, stored: StoredResponse) -> None:
         head = stored.head
         self.fields = public_fields(head)
         self.block = field_lines(self.fields)
-        self.framing = NO_BODY if head.status in _BODYLESS else Framing("length", stored.content.size)
+        self.framing = Framing("length", stored.content.size)
         self.whole = stored.content.octets if stored.content.size <= PIECE else None
+        if head.status in _BODYLESS:
+            self.framing, self.whole = NO_BODY, b""
+        # Of one second.
         self.age = -1
+        self.ttl = 0
+        self.member = b""
         self.head: OutgoingHead | None = None
 
 
@@ -72,26 +77,25 @@ class Serving:
             rendered = Rendered(stored)
             if judgement is not None:
                 judgement.rendered = rendered
-        member = self._status.hit(decision.ttl)
-        request.transaction.cache_status = member
         whole = rendered.whole
         if controls.plain and whole is not None and not decision.stale and request.method == b"GET":
-            age = decision.age
             head = rendered.head
-            if head is None or rendered.age != age:
-                head = self._head_at(stored.head, rendered, age, member)
-            request.start(head, rendered.framing, None)
-            if rendered.framing is not NO_BODY:
-                request.write(whole)
-            request.finish(NO_FIELDS)
+            if head is None or rendered.age != decision.age or rendered.ttl != decision.ttl:
+                head = self._head_at(stored.head, rendered, decision.age, decision.ttl)
+            request.transaction.cache_status = rendered.member
+            request.answer_whole(head, rendered.framing, whole)
             return
+        member = self._status.hit(decision.ttl)
+        request.transaction.cache_status = member
         if decision.stale:
             member = self._status.hit_with(decision.ttl, detail=decision.reason.detail)
             request.transaction.cache_status = member
         self.answer(request, controls, stored.head, stored.content, decision.age, member, now)
 
-    def _head_at(self, head: StoredHead, rendered: Rendered, age: int, member: bytes) -> OutgoingHead:
+    def _head_at(self, head: StoredHead, rendered: Rendered, age: int, ttl: int) -> OutgoingHead:
         """The head of this second. Stored heads without Cache-Status of caches behind us need only two more lines."""
+        member = rendered.member = self._status.hit(ttl)
+        rendered.ttl = ttl
         if not self._says:
             block = b"%bAge: %d\r\n" % (rendered.block, age)
         else:

@@ -213,6 +213,13 @@ class StockRequest:
             self._request.unregisterProducer()
         self._request.finish()
 
+    def answer_whole(self, head: OutgoingHead, framing: Framing, body: bytes) -> None:
+        """A whole answer."""
+        self.start(head, framing, None)
+        if body:
+            self.write(body)
+        self.finish(NO_FIELDS)
+
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer."""
         if self._over:

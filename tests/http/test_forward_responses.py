@@ -154,3 +154,12 @@ def test_an_answer_that_depends_on_the_clients_certificate_is_nobody_elses(lines
     """RFC 9440 §2.4."""
     assert passed(lines, ResponseForwarding(shows_certificates=True)) == [shown, VIA]
     assert passed(lines) == [*lines.split(b"\r\n"), VIA]
+
+
+def test_what_is_for_all_recipients_is_never_a_connections_own() -> None:
+    """RFC 9110 §7.6.1 says that no sender may name it so; without it, caches would take one answer for another."""
+    raw = b"HTTP/1.1 200 OK\r\nConnection: Vary, Cache-Control, X-Own\r\nVary: A\r\nCache-Control: no-store\r\nX-Own: b\r\n\r\n"
+    head = ResponseParser(4096, 10).parse(raw)
+    assert head is not None
+    out = ResponseForwarding().head(head, False, b"http", b"a")
+    assert (out.fields.get(b"vary"), out.fields.get(b"cache-control"), out.fields.get(b"x-own")) == (b"A", b"no-store", None)
