@@ -23,7 +23,6 @@ FLOORS = {
     "interfaces": 2,
     "certificates": 3,
     "stores": 3,
-    "certificates": 3,
     "downstream": 3,
     "upstream": 3,
     "resources": 3,
