@@ -26,12 +26,14 @@ demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy $(if $(filter-out 0 no off,$(TLS)),--tls) --port $(PORT)
 
 # All three run, even after one failed: one run tells everything that is wrong. The tests run on every core;
-# PYTEST_ARGS="-n 0 ..." runs them one after the other.
+# PYTEST_ARGS="-n 0 ..." runs them one after the other. All processes hash alike, or they would name tests of sets
+# differently.
 test: $(VENV)/test.stamp $(SSLYZE)/stamp
 	@failed=; \
 	$(BIN)/ruff check --quiet . || failed="$$failed ruff"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS) || failed="$$failed pytest"; \
+	PYTHONHASHSEED=$$($(BIN)/python -c 'import random; print(random.randrange(1 << 32))') \
+		$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS) || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: $(VENV)/test.stamp
