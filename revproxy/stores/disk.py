@@ -61,6 +61,7 @@ class DiskStore:
     """Keeps responses in a folder."""
 
     name = "disk"
+    answers_at_once = True
 
     def __init__(self, folder: str, most_octets: int, largest: int, reactor: IReactorTime) -> None:
         self.most_octets = most_octets

@@ -83,6 +83,7 @@ class RedisStore:
     """Keeps responses in a Redis server."""
 
     name = "redis"
+    answers_at_once = False
 
     def __init__(
         self,

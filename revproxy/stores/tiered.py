@@ -61,6 +61,8 @@ class FarStore(Protocol):
 
     name: str
     largest: int
+    answers_at_once: bool
+    """Whether ``find`` never answers later."""
 
     @property
     def pages(self) -> Pages:
@@ -257,6 +259,7 @@ class TieredFilling:
         memory = store.memory
         octets = self._far.octets
         stored = self._far.commit(head)
+        alone = False
         if stored is None:
             alone = octets is not None and store.far.is_failing and not store.is_stopped
             if octets is None or not alone or memory.recent.forbid(head, self._began):
@@ -264,9 +267,11 @@ class TieredFilling:
             stored = StoredResponse(head, Content(octets, len(octets)), MemoryMark())
         if stored.content.octets is None or stored.content.size > memory.largest:
             memory.forget(head.key)
-        elif memory.has(head.key) or not head.selecting:
-            # Memory has all responses of a key or none. What selects by nothing serves for all.
+        elif alone or memory.has(head.key):
+            # Memory has all responses of a key or none.
             memory.put(stored)
+        elif store.far.answers_at_once:
+            store.find(head.key)
         return stored
 
     def discard(self) -> None:
