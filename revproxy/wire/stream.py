@@ -224,7 +224,8 @@ class SocketStream:
     def doRead(self) -> None:
         """The socket is readable."""
         size = self._read_size
-        if self._budget.held > self._budget.limit >> 1:
+        budget = self._budget
+        if budget.held > budget.limit >> 1:
             # Room is short: whoever is slow shall hold little of it.
             size = SMALLEST_READ
         try:
