@@ -83,6 +83,12 @@ class Flights:
         refusal.count += 1
         return refusal.member if refusal.count % SAMPLED else b""
 
+    def refused(self, key: bytes, now: float) -> bytes | None:
+        """What is remembered of a key whose answers are not for sharing (see ``refuse``); None for nothing. Nothing is
+        counted by asking."""
+        refusal = self._refused.get(hash(key))
+        return refusal.member if refusal is not None and now < refusal.until else None
+
     def leave(self, key: bytes, fetch: object) -> None:
         """Nobody joins this fetch any more."""
         if self._by_key.get(key) is fetch:

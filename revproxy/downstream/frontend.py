@@ -64,13 +64,21 @@ class Admission:
 
     def enter(self, address: bytes, *, counted: bool) -> bool:
         """Asks for one more connection; ``counted`` is whether the address has a limit of its own."""
-        if self.count >= self._most:
+        if self.shortage(address, counted=counted):
             self.refused += 1
             return False
-        if counted and not self.enter_address(address):
-            return False
+        if counted:
+            self._by_address[address] = self._by_address.get(address, 0) + 1
         self.count += 1
         return True
+
+    def shortage(self, address: bytes, *, counted: bool) -> str:
+        """The limit that keeps one more connection out, by its name in the configuration; empty where none does."""
+        if self.count >= self._most:
+            return "connections"
+        if counted and self._by_address.get(address, 0) >= self._most_per_address:
+            return "connections_per_address"
+        return ""
 
     def enter_address(self, address: bytes) -> bool:
         """Asks for one more connection of an address, or, behind a trusted proxy, for one more request of its."""
@@ -80,6 +88,10 @@ class Admission:
             return False
         self._by_address[address] = number + 1
         return True
+
+    def of_address(self, address: bytes) -> int:
+        """What counts for an address now."""
+        return self._by_address.get(address, 0)
 
     def leave(self, address: bytes, *, counted: bool) -> None:
         """Tells that a connection that was let in is gone."""

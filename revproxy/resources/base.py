@@ -6,7 +6,7 @@ if the answers differ, the request is refused (see ``http/target.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -49,6 +49,16 @@ KNOWN_PATHS: Final = 4096
 KNOWN_PATH: Final = 256
 """Bounds of the paths that are remembered: their number, and the octets of each."""
 
+
+@attrs.frozen
+class Reading:
+    """A path as somebody may read it, and where that leads."""
+
+    name: str
+    path: bytes
+    found: Route | ProxyError
+
+
 class ErrorResource(Resource):
     """Answers a stock request with the page of an error, as our own listeners would."""
 
@@ -81,7 +91,8 @@ class Routes(Resource):
         # through for each request.
         # Where no method matters, a path's route never changes: paths seen lately are looked up, not matched.
         self._method_matters = any(route.methods for route in self.routes)
-        self._known: dict[bytes, Route] = {}
+        self.known: dict[bytes, Route] = {}
+        """Raw paths seen lately, and the route of each, whatever the method."""
         self._general = tuple((route.path, route) for route in self.routes if route.path == b"/")
         self._raw = _by_first_segment(self.routes, lambda path: path)
         self._normalised = _by_first_segment(self.routes, normalised_path)
@@ -92,13 +103,13 @@ class Routes(Resource):
     def choose(self, request: Request) -> object:
         """The resource for a request; raises NotFound, MethodNotAllowed, or BadRequest for an ambiguous path."""
         path = request.path
-        route = self._known.get(path)
+        route = self.known.get(path)
         if route is None:
             route = self.select(path, request.method)
             if not self._method_matters and len(path) <= KNOWN_PATH:
-                if len(self._known) >= KNOWN_PATHS:
-                    self._known.clear()
-                self._known[path] = route
+                if len(self.known) >= KNOWN_PATHS:
+                    self.known.clear()
+                self.known[path] = route
         request.matched_path = route.path
         if route.body_limit is not None:
             request.body_limit = route.body_limit
@@ -110,11 +121,19 @@ class Routes(Resource):
             path = b"/"
         route = self._find(path, method, self._raw)
         if not self._all_plain or not is_plain(path):
-            self._check(route, self._find(normalised_path(path), method, self._normalised))
-            self._check(route, self._find(deepest_path(path), method, self._deepest))
+            for reading in self.readings(path, method):
+                self._check(route, reading.found)
         if isinstance(route, Route):
             return route
         raise route
+
+    def readings(self, path: bytes, method: bytes) -> Iterator[Reading]:
+        """What each way of reading a path leads to: all of them must lead to the same. Raises BadRequest."""
+        yield Reading("as it is written", path, self._find(path, method, self._raw))
+        normalised = normalised_path(path)
+        yield Reading("normalised", normalised, self._find(normalised, method, self._normalised))
+        deepest = deepest_path(path)
+        yield Reading("decoded all the way", deepest, self._find(deepest, method, self._deepest))
 
     def _check(self, route: Route | ProxyError, other: Route | ProxyError) -> None:
         """Refuses a path one of whose readings leads elsewhere."""

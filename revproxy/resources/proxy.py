@@ -6,6 +6,7 @@ before.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -130,6 +131,12 @@ class ProxyResource(ReverseProxyResource):
         else:
             head = b"%b %b HTTP/1.1\r\n%b" % (method, target, block)
         self._upstream.exchange(request, head, facts.framing, self._response_forwarding, upgrade, forwarding.changes)
+
+    def toward(self, upstream: IUpstream) -> ProxyResource:
+        """The same resource in front of another upstream, which is told all that this one would be told."""
+        other = copy.copy(self)
+        other._upstream = upstream
+        return other
 
     def _forward_less(self, request: Request) -> Fields | None:
         """RFC 9110 §7.6.2: Max-Forwards counts down; at zero the request is answered here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -53,17 +54,30 @@ class VirtualHosts(NameVirtualHost):
         if host[:1] == b"[":
             host = _compressed(host)
         found: IResource | None = self.hosts.get(host)
-        if found is not None:
-            return found
-        if self._below:
-            at = host.find(b".")
-            while at >= 0:
-                found = self._below.get(host[at:])
-                if found is not None:
-                    return found
-                at = host.find(b".", at + 1)
+        if found is None and self._below:
+            found = next((resource for _, resource in self._taking(host)), None)
+        if found is None:
+            found = self.default
+        return found
+
+    def candidates(self, host: bytes) -> list[tuple[bytes, IResource]]:
+        """Every name and pattern that takes a host, with what answers for it; ``find`` gives the first one's."""
+        if host[:1] == b"[":
+            host = _compressed(host)
+        exact = self.hosts.get(host)
+        found = [(host, exact)] if exact is not None else []
+        found += ((b"*" + suffix, resource) for suffix, resource in self._taking(host))
         default: IResource | None = self.default
-        return default
+        return [*found, (b"*", default)] if default is not None else found
+
+    def _taking(self, host: bytes) -> Iterator[tuple[bytes, IResource]]:
+        """The names above a host for which there is a pattern, the longest first."""
+        at = host.find(b".")
+        while at >= 0:
+            found = self._below.get(host[at:])
+            if found is not None:
+                yield host[at:], found
+            at = host.find(b".", at + 1)
 
     def choose(self, request: Request) -> object:
         """The resource for a request; raises NotFound."""

@@ -37,3 +37,11 @@ class RoundRobin:
             return best
         aside = [state for state in self._states if state not in tried]
         return min(aside, key=lambda state: state.aside_until) if aside else None
+
+    def preview(self, tried: Collection[PeerState]) -> PeerState | None:
+        """What ``choose`` would give. Nothing moves on by asking."""
+        weights = [state.current_weight for state in self._states]
+        chosen = self.choose(tried)
+        for state, weight in zip(self._states, weights, strict=True):
+            state.current_weight = weight
+        return chosen
