@@ -52,6 +52,17 @@ class ChosenContext:
     """Whether the connection only proves something (``acme-tls/1``): it carries no requests."""
 
 
+@attrs.frozen(eq=False)
+class Selected:
+    """What a handshake is to go on with, before there is a context for it."""
+
+    name: str
+    """The name that the client asked for; empty for none."""
+    certificate: Certificate
+    site: SiteSecurity
+    why: str
+
+
 Hook = Callable[[ClientHello], ChosenContext | None]
 
 
@@ -137,21 +148,28 @@ class Choice:
             for certificate in self._table.find_by_label(name) or ():
                 self._context(self._sites.find(name), certificate)
 
-    def choose(self, hello: ClientHello) -> ChosenContext:
-        """See ``ContextChoice``."""
+    def select(self, hello: ClientHello) -> Selected:
+        """Which certificate a hello is answered with, and why. Raises HandshakeRefused. Nothing is made or kept."""
         if hello.alpn and not any(protocol in PROTOCOLS for protocol in hello.alpn):
             # RFC 7301 §3.2. Going on without would let an attacker turn octets for another protocol into requests.
             raise HandshakeRefused(NO_APPLICATION_PROTOCOL, "the client speaks none of our protocols over TLS")
         name = hello.server_name
         found = self._table.find_by_label(name) if name else None
+        why = "the certificate has the name that the client asks for"
         if found is None:
+            why = "no certificate has this name: the default" if name else "the client asks for no name: the default"
             if name and self._refuses:
                 raise HandshakeRefused(UNRECOGNIZED_NAME, f'there is no certificate for "{name}"')
             found = self._default
             if not found:
                 raise HandshakeRefused(INTERNAL_ERROR, "there is no certificate")
         site = self._sites.find(name or self._default_name)
-        certificate = next((each for each in found if takes(hello, each)), found[0])
+        return Selected(name, next((each for each in found if takes(hello, each)), found[0]), site, why)
+
+    def choose(self, hello: ClientHello) -> ChosenContext:
+        """See ``ContextChoice``."""
+        selected = self.select(hello)
+        site, certificate = selected.site, selected.certificate
         context = self._context(site, certificate)
         key = (site.session_id, certificate.fingerprint)
         if key not in self._served:
@@ -163,7 +181,7 @@ class Choice:
                 # What the site demands and what is served must be as they were when the ticket was made.
                 if made_for == key and old is not None:
                     context = old
-        return ChosenContext(context, name, site.clients)
+        return ChosenContext(context, selected.name, site.clients)
 
     def knows(self, name: str) -> bool:
         """Whether there is a certificate for a name."""

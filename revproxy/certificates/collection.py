@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from revproxy.certificates.authority import LOCAL_NAMES, RENEWED_BEFORE, SOURCE, Authority, open_authority
 from revproxy.certificates.checks import covers, doubts
-from revproxy.certificates.choice import Choice, ChosenContext, Hook, Staple
+from revproxy.certificates.choice import Choice, ChosenContext, Hook, Selected, Staple
 from revproxy.certificates.contexts import TICKET_LIFE
 from revproxy.certificates.files import CertificateFiles, Reading
 from revproxy.certificates.folder import look
@@ -100,6 +100,10 @@ class Certificates:
                 if chosen is not None:
                     return chosen
         return choice.choose(hello)
+
+    def select(self, hello: ClientHello) -> Selected:
+        """Which of the certificates in force ``choose`` takes, and why; hooks are not asked. Raises HandshakeRefused."""
+        return self._choice.select(hello)
 
     def knows(self, name: str) -> bool:
         """Whether there is a certificate for a name."""

@@ -131,6 +131,11 @@ def is_within(address: bytes, networks: Sequence[Network]) -> bool:
     return any(parsed.version == network.version and parsed in network for network in networks)
 
 
+def network_of(address: bytes, networks: Sequence[Network]) -> Network | None:
+    """The first of the networks in which an address lies."""
+    return next((network for network in networks if is_within(address, (network,))), None)
+
+
 def original_client(fields: Fields, peer: bytes, networks: Sequence[Network]) -> bytes:
     """The address behind a chain of trusted proxies: the last one in X-Forwarded-For that is none of them.
 
@@ -178,6 +183,24 @@ def _quoted(value: bytes) -> bytes:
     return b'"%b"' % value if value.translate(None, TOKEN_OCTETS) else value
 
 
+def left_out(lower: bytes, options: frozenset[bytes]) -> str:
+    """Why a field of a request that ``needs_thought`` (or that Connection names) speaks for this connection alone; empty
+    where it doesn't."""
+    if lower in HOP_BY_HOP:
+        return "it speaks for this connection alone"
+    if lower in FRAMING:
+        return "how a body ends is said anew"
+    if lower in options:
+        return "Connection names it"
+    return "Host is said anew" if lower == b"host" else ""
+
+
+def is_believed(lower: bytes, *, trusted: bool) -> bool:
+    """Whether a claim about the client goes on. An underscored twin of a claim is nobody's: a trusted proxy passes its
+    own clients' on, unseen. X-Request-ID is sent anew, whoever said it."""
+    return trusted and lower != b"x-request-id" and b"_" not in lower
+
+
 @attrs.frozen(eq=False)
 class RequestForwarding:
     """How one route's requests are changed on their way upstream."""
@@ -222,7 +245,7 @@ class RequestForwarding:
                 if lower not in gone:
                     lines.append(line)
                 continue
-            if lower in HOP_BY_HOP or lower in FRAMING or lower in gone or lower == b"host":
+            if left_out(lower, gone):
                 continue
             if lower == b"via":
                 via = b"%b, %b" % (via, line[2]) if via else line[2]
@@ -232,8 +255,7 @@ class RequestForwarding:
                     lines.append(line)
                 continue
             if is_claim(lower):
-                # An underscored twin of a claim is nobody's claim: a trusted proxy passes its own clients' on, unseen.
-                if not trusted or lower == b"x-request-id" or b"_" in lower:
+                if not is_believed(lower, trusted=trusted):
                     continue
                 if lower == b"x-forwarded-for":
                     chain = b"%b, %b" % (chain, line[2]) if chain else line[2]
@@ -336,7 +358,7 @@ def public_authority(fields: Fields) -> bytes:
 class OutgoingHead:
     """A response's head on its way to a client: framing and connection fields are still to come."""
 
-    __slots__ = ("block", "fields", "framing", "has_date", "reason", "rendered", "status")
+    __slots__ = ("block", "fields", "framing", "has_date", "is_stored", "reason", "rendered", "status")
 
     def __init__(
         self,
@@ -353,6 +375,8 @@ class OutgoingHead:
         self.block = field_lines(fields) if block is None else block
         """The field lines, rendered; perhaps with more than ``fields`` has."""
         self.has_date = b"date" in fields if has_date is None else has_date
+        self.is_stored = False
+        """Whether it is a stored response's, and was given to a request that wanted nothing in particular."""
         self.framing: object = None
         self.rendered = b""
         """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``."""
