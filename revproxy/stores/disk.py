@@ -76,11 +76,22 @@ class DiskStore:
     # Finding.
 
     def find(self, key: bytes) -> tuple[StoredResponse, ...]:
+        damaged: list[int] = []
+        found = self.peek(key, damaged)
+        for place in damaged:
+            self._folder.drop_damaged(place)
+        if found:
+            self._folder.visited.update([stored.mark for stored in found])
+            if len(self._folder.visited) > MOST_VISITS:
+                self._folder.write("visits were not noted", self._folder.note_visits)
+        return found
+
+    def peek(self, key: bytes, damaged: list[int] | None = None) -> tuple[StoredResponse, ...]:
+        """What ``find`` gives; nobody asked for it by this. Places that can't be read are added to ``damaged``."""
         opened = self._folder.open()
         if opened is None:
             return ()
         tables = self.environment.tables
-        damaged: list[int] = []
         found: list[StoredResponse] = []
         try:
             txn = opened.begin()
@@ -97,7 +108,8 @@ class DiskStore:
                         continue
                     stored = self._read(place, data, key, txn, tables["bodies"])
                     if stored is None:
-                        damaged.append(place)
+                        if damaged is not None:
+                            damaged.append(place)
                     elif stored is not _ANOTHER:
                         found.append(stored)
             finally:
@@ -105,12 +117,6 @@ class DiskStore:
         except (OSError, lmdb.Error) as error:
             self._folder.failed("nothing was found", error)
             return ()
-        for place in damaged:
-            self._folder.drop_damaged(place)
-        if found:
-            self._folder.visited.update([stored.mark for stored in found])
-            if len(self._folder.visited) > MOST_VISITS:
-                self._folder.write("visits were not noted", self._folder.note_visits)
         return tuple(found)
 
     def _read(
