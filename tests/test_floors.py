@@ -21,6 +21,7 @@ FLOORS = {
     "caching": 2,
     "wire": 2,
     "interfaces": 2,
+    "admin": 3,
     "certificates": 3,
     "stores": 3,
     "downstream": 3,
