@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from revproxy.config.model import Limits
 from revproxy.downstream.frontend import Frontend
-from revproxy.http.forward import Client
+from revproxy.http.forward import Client, is_within
 from revproxy.wire.connect import Stream
 
 LINGER_TIME: Final = 5.0
@@ -83,6 +84,16 @@ class ClientConnection:
         if not self._admitted:
             admission.turning_away += 1
         return self._admitted
+
+    def frontend_changed(self, old: Limits, *, is_trust_other: bool) -> None:
+        """See ``Connected``. A request in flight keeps the client that it came from."""
+        client = self.client
+        # Whoever comes by a unix socket is believed, whatever the list says.
+        if is_trust_other and client.peer != b"unix:":
+            trusted = is_within(client.peer, self.frontend.trusted)
+            if trusted != client.trusted:
+                self.client = Client(client.peer, trusted=trusted, scheme=client.scheme, port=client.port)
+                self.client.tls = client.tls
 
     def _turn_away(self) -> None:
         """RFC 9110 §15.6.4, as cheaply as it can be said. A few such connections linger, so that the answer arrives

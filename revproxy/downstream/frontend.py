@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from typing import Protocol
 
 from revproxy.config.model import Limits
 from revproxy.http.forward import Network
@@ -62,6 +63,11 @@ class Admission:
         self.turning_away = 0
         """Connections that were not let in and are being told so."""
 
+    def adopt(self, most: int, most_per_address: int) -> None:
+        """Counts on against other bounds; who is in stays in."""
+        self._most = most
+        self._most_per_address = most_per_address
+
     def enter(self, address: bytes, *, counted: bool) -> bool:
         """Asks for one more connection; ``counted`` is whether the address has a limit of its own."""
         if self.shortage(address, counted=counted):
@@ -106,6 +112,13 @@ class Admission:
             self._by_address[address] = number
         else:
             del self._by_address[address]
+
+
+class Connected(Protocol):
+    """A connection, as its frontend sees it."""
+
+    def frontend_changed(self, old: Limits, *, is_trust_other: bool) -> None:
+        """Another configuration is in force. ``old`` are the limits until now, under which a request in flight ends."""
 
 
 class Frontend:
@@ -156,6 +169,27 @@ class Frontend:
         self.dates = Dates(wall)
         self.admission = Admission(limits.connections, limits.connections_per_address)
         self.draining = False
-        self.channels: set[object] = set()
+        self.channels: set[Connected] = set()
+
+    def adopt(
+        self,
+        *,
+        limits: Limits,
+        dispatch: Callable[[Request], None],
+        record: Callable[[Transaction], None],
+        trusted: Sequence[Network],
+    ) -> None:
+        """Changes it under the connections that use it: requests that come from now on see the new values, those in
+        flight end under the old ones, but for where they are recorded."""
+        old = self.limits
+        networks = tuple(trusted)
+        is_trust_other = networks != self.trusted
+        self.limits = limits
+        self.dispatch = dispatch
+        self.record = record
+        self.trusted = networks
+        self.admission.adopt(limits.connections, limits.connections_per_address)
+        for channel in list(self.channels):
+            channel.frontend_changed(old, is_trust_other=is_trust_other)
 
 

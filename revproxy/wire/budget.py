@@ -29,6 +29,10 @@ class OctetBudget:
         """Tells that they are no longer held."""
         self.held -= octets
 
+    def adopt(self, limit: int) -> None:
+        """Counts on against another limit; what is held beyond it stays held."""
+        self.limit = limit
+
     @property
     def is_exhausted(self) -> bool:
         """Whether there is no room for a new exchange."""

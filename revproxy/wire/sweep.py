@@ -53,7 +53,8 @@ class Sweep:
     def _tick(self) -> None:
         self._call = self._reactor.callLater(self._interval, self._tick)
         now = self.now()
-        for tick in self.on_tick:
+        # Some of them end themselves or others.
+        for tick in list(self.on_tick):
             try:
                 tick(now)
             except Exception:  # noqa: BLE001  # one member's mistake must not end all deadlines
