@@ -17,19 +17,24 @@ from revproxy.service.generation import Generation
 
 
 def guarded(
-    generation: Generation, listener: Listener, certificates: Certificates | None
+    generation: Generation,
+    listener: Listener,
+    certificates: Certificates | None,
+    dispatch: Callable[[Request], None] | None = None,
 ) -> Callable[[Request], None]:
-    """What a listener's requests are given to: the tree itself where no site demands anything of the connection."""
+    """What a listener's requests are given to: the tree itself where no site demands anything of the connection.
+    ``dispatch`` is what is behind, the generation's own unless told."""
     config = generation.config
+    inner = generation.dispatch if dispatch is None else dispatch
     demands = {
         resource: _demands(config.sites[number], number, certificates) for resource, number in generation.sites.items()
     }
     demands = {resource: each for resource, each in demands.items() if each is not NOTHING}
     misdirected = listener.tls and config.tls.misdirected
     if not demands and not listener.redirect_to_https and not misdirected:
-        return generation.dispatch
+        return inner
     return SiteGuard(
-        generation.dispatch,
+        inner,
         generation.hosts.find,
         demands,
         redirect=listener.redirect_to_https,
