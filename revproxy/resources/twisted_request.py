@@ -43,9 +43,7 @@ class TwistedResources:
 
     def serve(self, resource: IResource, request: Request, prepath: list[bytes], postpath: list[bytes]) -> None:
         """Gathers the body of ``request`` and lets ``resource`` answer it. Raises ContentTooLarge."""
-        limit = min(self._body_limit, request.body_limit)
-        if request.facts.framing.length > limit:
-            raise ContentTooLarge(f"{request.facts.framing.length} octets, {limit} are allowed")
+        limit = self.limit(request)
         site = self._sites.get(id(resource))
         if site is None:
             site = self._sites[id(resource)] = _RouteSite(resource, self._reactor, self._cooperator)
@@ -56,6 +54,13 @@ class TwistedResources:
         else:
             request.invite_body()
             request.read_body(channel)
+
+    def limit(self, request: Request) -> int:
+        """The octets that the body of ``request`` may have. Raises ContentTooLarge where it says that it has more."""
+        limit = min(self._body_limit, request.body_limit)
+        if request.facts.framing.length > limit:
+            raise ContentTooLarge(f"{request.facts.framing.length} octets, {limit} are allowed")
+        return limit
 
 
 class _RouteSite(Site):
