@@ -128,8 +128,8 @@ class Asking:
     def raw(self, octets: bytes) -> bytes:
         protocol, wire = self.connect()
         protocol.dataReceived(octets)
-        octets: bytes = wire.value()
-        return octets
+        answer: bytes = wire.value()
+        return answer
 
     def ask(self, method: str, path: str, body: Any = None, **fields: str) -> Said:
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
