@@ -102,7 +102,7 @@ class Certificates:
         return choice.choose(hello)
 
     def select(self, hello: ClientHello) -> Selected:
-        """Which of the certificates in force ``choose`` takes, and why; hooks are not asked. Raises HandshakeRefused."""
+        """Which certificate in force ``choose`` takes, and why; hooks are not asked. Raises HandshakeRefused."""
         return self._choice.select(hello)
 
     def knows(self, name: str) -> bool:

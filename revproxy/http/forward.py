@@ -184,8 +184,8 @@ def _quoted(value: bytes) -> bytes:
 
 
 def left_out(lower: bytes, options: frozenset[bytes]) -> str:
-    """Why a field of a request that ``needs_thought`` (or that Connection names) speaks for this connection alone; empty
-    where it doesn't."""
+    """Why a field of a request that ``needs_thought`` (or that Connection names) speaks for this connection alone;
+    empty where it doesn't."""
     if lower in HOP_BY_HOP:
         return "it speaks for this connection alone"
     if lower in FRAMING:
