@@ -132,6 +132,7 @@ class Frontend:
         "dispatch",
         "draining",
         "limits",
+        "name",
         "new_request_id",
         "now",
         "record",
@@ -153,7 +154,10 @@ class Frontend:
         trusted: Sequence[Network] = (),
         scheme: bytes = b"http",
         wall: Callable[[], float] = time.time,
+        name: str = "",
     ) -> None:
+        self.name = name
+        """The listener's address, as the configuration writes it."""
         self.limits = limits
         self.dispatch = dispatch
         """Gives a request to the tree; may raise ProxyError."""

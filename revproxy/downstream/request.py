@@ -101,6 +101,7 @@ class StreamingRequest:
             self.request_id, address, head.method, head.target, head.version, frontend.wall(), frontend.now()
         )
         transaction.facts = facts
+        transaction.listener = frontend.name
         transaction.scheme = self.public_scheme
         transaction.host = facts.authority.raw
         self.transaction = transaction

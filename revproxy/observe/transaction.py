@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from revproxy.http.facts import RequestFacts
+from revproxy.observe.labels import NO_ROUTE, RouteLabels
 
 
 class Transaction:
@@ -21,6 +22,8 @@ class Transaction:
         "facts",
         "first_byte_time",
         "host",
+        "labels",
+        "listener",
         "method",
         "reason",
         "received",
@@ -47,6 +50,10 @@ class Transaction:
         self.started = started
         self.begun = begun
         self.facts: RequestFacts | None = None
+        self.labels: RouteLabels = NO_ROUTE
+        """The site and the route that were chosen, as figures call them."""
+        self.listener = ""
+        """The address of the listener that it came to, as the configuration writes it."""
         self.host = b""
         self.scheme = b"http"
         self.status = 0

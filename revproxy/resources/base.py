@@ -18,6 +18,7 @@ from zope.interface import implementer
 from revproxy.errors import BadRequest, MethodNotAllowed, NotFound, ProxyError
 from revproxy.http.target import deepest_path, is_plain, normalised_path
 from revproxy.interfaces import IRouter, Request
+from revproxy.observe.labels import NO_ROUTE, RouteLabels
 from revproxy.resources.stock import StockRequest, stock_target
 
 
@@ -32,6 +33,8 @@ class Route:
     """The methods let through; empty for all. GET brings HEAD with it (RFC 9110 §9.1)."""
     body_limit: int | None = None
     """Octets that a request's body may have here; None for the listener's own limit."""
+    labels: RouteLabels = NO_ROUTE
+    """What its figures stand under."""
 
     def takes(self, path: bytes, own: bytes) -> bool:
         """Whether the path lies under this route's, of which ``own`` is the same reading."""
@@ -80,12 +83,16 @@ _Readings = dict[bytes, tuple[tuple[bytes, Route], ...]]
 
 @implementer(IRouter)
 class Routes(Resource):
-    """The routes of a site. The longest path wins; among equal paths, the first that lets the method through."""
+    """The routes of a site. The longest path wins; among equal paths, the first that lets the method through.
+
+    :param labels: what the figures stand under of requests that there is no route for.
+    """
 
     isLeaf = False
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], labels: RouteLabels = NO_ROUTE) -> None:
         super().__init__()
+        self._labels = labels
         self.routes = tuple(sorted(routes, key=lambda route: -len(route.path)))
         # A route can only take paths that begin with its own first segment: a site of hundreds of routes is not walked
         # through for each request.
@@ -105,12 +112,15 @@ class Routes(Resource):
         path = request.path
         route = self.known.get(path)
         if route is None:
+            # For the case that there is none.
+            request.transaction.labels = self._labels
             route = self.select(path, request.method)
             if not self._method_matters and len(path) <= KNOWN_PATH:
                 if len(self.known) >= KNOWN_PATHS:
                     self.known.clear()
                 self.known[path] = route
         request.matched_path = route.path
+        request.transaction.labels = route.labels
         if route.body_limit is not None:
             request.body_limit = route.body_limit
         return route.resource

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.logger import Logger
@@ -41,7 +42,7 @@ class AccessLog:
         self.lost = 0
         """Lines that could not be written."""
         self.taken = 0
-        """Transactions that were given to ``flush``."""
+        """Transactions that were given to ``write``."""
         self._open()
 
     def _open(self) -> None:
@@ -73,9 +74,12 @@ class AccessLog:
 
     def flush(self, now: float) -> None:
         """Writes what has been gathered. ``now`` is seconds of the monotonic clock."""
-        if not self._batch and not self._waiting:
-            return
-        batch, self._batch = self._batch, []
+        if self._batch or self._waiting:
+            batch, self._batch = self._batch, []
+            self.write(batch, now)
+
+    def write(self, batch: Sequence[Transaction], now: float) -> None:
+        """Writes a batch, behind what waits."""
         self.taken += len(batch)
         render = self._format.render
         octets = self._waiting + b"".join([render(transaction) for transaction in batch])

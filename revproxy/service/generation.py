@@ -12,6 +12,7 @@ from revproxy.config.model import Config, HeaderChanges, Limits, Server, Site, U
 from revproxy.config.model import Route as RouteOptions
 from revproxy.http.forward import FieldChanges
 from revproxy.interfaces import IStore
+from revproxy.observe.labels import RouteLabels
 from revproxy.resources.base import Route, Routes
 from revproxy.resources.dispatch import Dispatch
 from revproxy.resources.proxy import ProxyResource
@@ -81,7 +82,8 @@ class Generation:
         self._others = TwistedResources(surroundings.reactor, config.limits.buffered_body_size)
         for number, site in enumerate(config.sites):
             routes = Routes(
-                [self._route(options, site, (number, place)) for place, options in enumerate(site.routes)]
+                [self._route(options, site, (number, place)) for place, options in enumerate(site.routes)],
+                RouteLabels(site.hosts[0], "-", place=(number, -1)),
             )
             self.sites[routes] = number
             for host in site.hosts:
@@ -95,6 +97,7 @@ class Generation:
             self._cached(options, behind),
             frozenset(method.encode("ascii") for method in options.methods),
             options.body_size,
+            RouteLabels(site.hosts[0], options.path, options.proxy or "", place),
         )
         self.routes[route] = place
         return route
