@@ -38,6 +38,17 @@ SWITCHES = (
     "--remote-debugging-port=0",
 )
 
+# Windows' numbers, by which Chromium knows the keys that write nothing.
+KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "End": 35,
+    "Home": 36,
+    "ArrowUp": 38,
+    "ArrowDown": 40,
+}
+
 # Only the old document carries the mark; in between comes an empty one, which is "complete" as well.
 MARK = "window.left = true"
 ARRIVED = "!window.left && document.readyState === 'complete' && document.body.childElementCount > 0"
@@ -78,6 +89,8 @@ class Browser:
             self._end()
             raise
         self.problems: list[str] = []
+        self.requested: list[str] = []
+        """Addresses that the page asked for, from ``watch`` on."""
         self.call("Page.enable")
         self.call("Runtime.enable")
 
@@ -119,9 +132,28 @@ class Browser:
             message = json.loads(self._socket.recv(PATIENCE))
             if message.get("method") == "Runtime.exceptionThrown":
                 self.problems.append(json.dumps(message["params"]["exceptionDetails"]))
+            if message.get("method") == "Network.requestWillBeSent":
+                self.requested.append(message["params"]["request"]["url"])
             if message.get("id") == number:
                 assert "error" not in message, f"{method}: {message['error']}"
                 return dict(message["result"])
+
+    def watch(self) -> None:
+        """From now on it is noted what the page asks the network for."""
+        self.call("Network.enable")
+        self.requested.clear()
+
+    def press(self, key: str) -> None:
+        """One key of the keyboard, by its name ("Enter") or its letter."""
+        code = KEYS.get(key)
+        words = {"key": key, "windowsVirtualKeyCode": code or ord(key.upper())}
+        text = "\r" if key == "Enter" else key if code is None else None
+        self.call("Input.dispatchKeyEvent", type="keyDown", **words, **({"text": text} if text else {}))
+        self.call("Input.dispatchKeyEvent", type="keyUp", **words)
+
+    def type(self, text: str) -> None:
+        """Text where the focus is."""
+        self.call("Input.insertText", text=text)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, or of the promise that it is."""
@@ -179,5 +211,7 @@ class Browser:
 
     def screenshot(self, path: Path) -> None:
         """The whole page, not only what fits on the screen."""
+        # A scroll bar would be in the picture's measure and not in the picture.
+        self.call("Emulation.setScrollbarsHidden", hidden=True)
         result = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(result["data"]))

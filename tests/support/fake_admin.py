@@ -58,11 +58,15 @@ HOSTILE = (
 
 
 class FakeAdmin:
-    """One fake proxy; a context manager. What may be changed while it runs: ``rate``, ``state``, ``upstreams``."""
+    """One fake proxy; a context manager. What may be changed while it runs: ``rate``, ``state``, ``upstreams``, ``restarts``, ``beat``."""
 
     def __init__(self, rate: float = 20.0, *, empty: bool = False, hostile: bool = False, seed: int = 1) -> None:
         self.rate = rate
         """Requests a second."""
+        self.restarts = 0
+        """Of worker 1."""
+        self.beat = 5.0
+        """Seconds from one event of the status to the next."""
         self.empty = empty
         self.hostile = hostile
         self.state = "serving"
@@ -71,7 +75,7 @@ class FakeAdmin:
         self.token: str | None = None
         """What must come as a bearer token."""
         self._random = random.Random(seed)
-        self._records: deque[JSON] = deque(maxlen=500)
+        self._records: deque[JSON] = deque(maxlen=5000)
         self._lock = threading.Lock()
         self._count = 0
         self._born = time.time()
@@ -130,10 +134,10 @@ class FakeAdmin:
         workers = [
             {
                 "number": number,
-                "pid": 41_200 + number,
+                "pid": 41_200 + number * (1 + self.restarts),
                 "state": self.state,
                 "started": now - uptime,
-                "restarts": 0 if number else (0 if self.empty else 1),
+                "restarts": self.restarts if number else (0 if self.empty else 1),
                 "connections": 0 if self.empty else 141 + self._random.randrange(9),
                 "in_flight": 0 if self.empty else 7 + self._random.randrange(5),
                 "requests": 0 if self.empty else 9_481_223 + self._count,
@@ -340,7 +344,7 @@ class FakeAdmin:
         last_second, last_status, due = 0.0, 0.0, time.time()
         while not ended.is_set():
             now = time.time()
-            if now - last_status >= 5:
+            if now - last_status >= self.beat:
                 last_status = now
                 yield "status", self.status()
             if math.floor(now) > last_second:

@@ -43,23 +43,29 @@ function badge(kind, text) {
   return h(`span.badge.${kind}`, null, text);
 }
 
-// rows: arrays of cells. columns: [heading, class of its cells].
+// rows: arrays of cells. columns: [heading, class of its cells]. The roles are said, since a phone gets the rows as
+// blocks of their own, in which each cell says its column's name.
 function table(caption, columns, groups) {
-  const cells = (row) => row.map((cell, at) => (cell instanceof HTMLTableCellElement ? cell : h(`td${columns[at][1] ? `.${columns[at][1]}` : ""}`, null, cell)));
+  const cell = (content, [name, kind]) => {
+    const made = content instanceof HTMLTableCellElement ? content : h(`td${kind ? `.${kind}` : ""}`, null, content);
+    made.setAttribute("role", "cell");
+    if (kind?.includes("number")) made.dataset.name = name;
+    return made;
+  };
   return h(
     "div.scroll",
     null,
     h(
       "table",
-      null,
+      { role: "table" },
       h("caption.hidden", null, caption),
-      h("thead", null, h("tr", null, columns.map(([name, kind]) => h(`th${kind ? `.${kind}` : ""}`, { scope: "col" }, name || h("span.hidden", null, "Orders"))))),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([name, kind]) => h(`th${kind ? `.${kind}` : ""}`, { scope: "col", role: "columnheader" }, name || h("span.hidden", null, "Orders"))))),
       groups.map((group) =>
         h(
           "tbody",
-          null,
-          group.title && h("tr.group", null, h("th", { scope: "rowgroup", colspan: columns.length }, group.title)),
-          group.rows.map((row) => h("tr", null, cells(row))),
+          { role: "rowgroup" },
+          group.title && h("tr.group", { role: "row" }, h("th", { scope: "rowgroup", role: "rowheader", colspan: columns.length }, group.title)),
+          group.rows.map((row) => h("tr", { role: "row" }, row.map((content, at) => cell(content, columns[at])))),
         ),
       ),
     ),

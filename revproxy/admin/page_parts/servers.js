@@ -49,7 +49,7 @@ function showUpstreams(upstreams, order) {
     body,
     table(
       "Upstream servers",
-      [["Server"], ["State"], ["Weight", "number.less"], ["Open", "number"], ["Idle", "number.less"], ["Failures", "number.less"], ["", ""]],
+      [["Server"], ["State"], ["Weight", "number"], ["Open", "number"], ["Idle", "number"], ["Failures", "number"], ["", ""]],
       upstreams.map((upstream) => ({
         title: [shortened(upstream.name, 120), upstream.queued ? h("span.badge.warn", null, `${number(upstream.queued)} waiting`) : null],
         rows: upstream.servers.map((server) => serverRow(upstream, server, order)),

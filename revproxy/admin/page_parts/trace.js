@@ -121,5 +121,8 @@ function beginTrace() {
   find("[data-close]", dialog).addEventListener("click", () => dialog.close());
   // A click beside the sheet closes it, as people expect.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => (traced += 1));
+  // The event comes later than the closing: by then the next request may be open, and its answer under way.
+  dialog.addEventListener("close", () => {
+    if (!dialog.open) traced += 1;
+  });
 }
