@@ -393,6 +393,24 @@ class AccessLog:
 
 
 @attrs.frozen(kw_only=True)
+class Log:
+    """What the processes say of themselves: start, stop, servers that fail, mistakes."""
+
+    format: str = setting(
+        "auto",
+        "The form of an event: lines for people, JSON, fields of the systemd journal. Auto is the journal where "
+        "standard error leads there, else lines.",
+        choices=("auto", "human", "json", "journal"),
+    )
+    level: str = setting(
+        "info", "The least important events that are written.", choices=("debug", "info", "warning", "error")
+    )
+    file: str | None = setting(
+        None, "File that lines are added to (not set: standard output, or twistd's log file).", unit="path"
+    )
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """The whole configuration."""
 
@@ -408,3 +426,4 @@ class Config:
     cache: Cache = setting(Cache(), "Where responses are kept.")
     limits: Limits = setting(Limits(), "Limits.")
     access_log: AccessLog = setting(AccessLog(), "The access log.")
+    log: Log = setting(Log(), "The log of events.")

@@ -57,13 +57,22 @@ def _absolute(config: Config, folder: FilePath) -> Config:
     log = config.access_log
     if log.path and log.path != "-":
         log = attrs.evolve(log, path=os.path.join(folder.absolute(), log.path))
+    events = config.log
+    if events.file:
+        events = attrs.evolve(events, file=_seen_from(folder, events.file))
     sites = tuple(_site(site, folder) for site in config.sites)
     cache = config.cache
     if cache.folder:
         cache = attrs.evolve(cache, folder=_seen_from(folder, cache.folder))
     upstreams = tuple(attrs.evolve(each, tls=_upstream_tls(each.tls, folder)) for each in config.upstreams)
     return attrs.evolve(
-        config, sites=sites, upstreams=upstreams, access_log=log, tls=_tls(config.tls, folder), cache=cache
+        config,
+        sites=sites,
+        upstreams=upstreams,
+        access_log=log,
+        log=events,
+        tls=_tls(config.tls, folder),
+        cache=cache,
     )
 
 

@@ -197,11 +197,13 @@ def test_relative_paths_are_seen_from_the_file(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "public").mkdir()
     (tmp_path / "logs").mkdir()
     text = '[[site]]\n[[site.route]]\nfiles = "public"\n[access_log]\npath = "logs/access.log"\n'
+    text += '[log]\nfile = "logs/revproxy.log"\n'
     (tmp_path / "a.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     config = load("a.toml")
     assert config.sites[0].routes[0].files == str(tmp_path / "public")
     assert config.access_log.path == str(tmp_path / "logs/access.log")
+    assert config.log.file == str(tmp_path / "logs/revproxy.log")
 
 
 def test_from_servers() -> None:

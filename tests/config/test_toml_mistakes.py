@@ -201,6 +201,12 @@ ONE_MISTAKE: list[tuple[str, int, str, str]] = [
     (BASE + '[access_log]\npath = "x\\u0000"', 5, "access_log.path", "no file is named"),
     (BASE + '[access_log]\npath = "no/such/x.log"', 5, "access_log.path", "does not exist"),
     (BASE + '[access_log]\npath = "."', 5, "access_log.path", "is a folder"),
+    (BASE + '[log]\nlevel = "warn"', 5, "log.level", 'none of the choices; did you mean "warning"?'),
+    (BASE + '[log]\nformat = "syslog"', 5, "log.format", "none of the choices"),
+    (BASE + '[log]\nfile = "no/such/x.log"', 5, "log.file", "does not exist"),
+    (BASE + '[log]\nfile = ""', 5, "log.file", "no file is named: write a path"),
+    (BASE + '[log]\nfile = "x.log"\nformat = "journal"', 5, "log.file", "take one of the two away"),
+    (BASE + '[access_log]\npath = "x.log"\n[log]\nfile = "./x.log"', 7, "log.file", "the access log's file"),
 ]
 
 
