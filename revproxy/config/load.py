@@ -60,12 +60,19 @@ def load(path: str | os.PathLike[str], also: Sequence[Check] = ()) -> Config:
 
 def examine(path: str | os.PathLike[str], also: Sequence[Check] = ()) -> Examination:
     """What ``load`` gives, with the warnings, and mistakes as a value instead of an exception."""
-    file = FilePath(path)
     try:
-        source = file.read_bytes()
+        source = FilePath(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Examination(None, (Mistake(path=(), text=f"the file can't be read: {reason}", file=str(file)),))
+        text = f"the file can't be read: {reason}"
+        return Examination(None, (Mistake(path=(), text=text, file=str(FilePath(path))),))
+    return examine_source(path, source, also)
+
+
+def examine_source(path: str | os.PathLike[str], source: bytes, also: Sequence[Check] = ()) -> Examination:
+    """What ``examine`` gives for a file that has this text, whatever it has by now: several processes may build the
+    same from one reading."""
+    file = FilePath(path)
     try:
         if file.suffix == ".py":
             config, mistakes = _examine_python(file, source, also)
@@ -137,9 +144,14 @@ def _decoded(file: FilePath, source: bytes) -> str:
         raise ConfigMistakes([Mistake(path=(), text="the text is not UTF-8", file=str(file), place=place)]) from None
 
 
+def parsed(text: str) -> dict[str, Any]:
+    """The tables of a text that is known to be TOML. Raises ValueError."""
+    return tomllib.loads(text)
+
+
 def _parsed(file: FilePath, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parsed(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigMistakes([_syntax_mistake(str(error), str(file), text)]) from None
     except RecursionError:

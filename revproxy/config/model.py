@@ -13,6 +13,7 @@ to reload.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import attrs
@@ -45,6 +46,11 @@ def redirect_status(value: object) -> object:
 
 
 _REDIRECT = "Answer requests in clear text with a redirect to https: true (308), 308 or 301."
+
+
+def worker_count(value: object) -> object:
+    """"auto" as 0."""
+    return 0 if value == "auto" else value
 
 
 def _log_path(value: object) -> object:
@@ -411,8 +417,36 @@ class Log:
 
 
 @attrs.frozen(kw_only=True)
+class Control:
+    """Where ``revproxy reload``, ``status`` and the other tools speak with the running proxy."""
+
+    socket: str | None = setting(
+        None,
+        "Unix socket for them; whoever can open it may do anything with the proxy. Not set: PID.sock in the first "
+        'folder of docs/control.rst that can be had; "off" for none.',
+        unit="path",
+    )
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """The whole configuration."""
+
+    workers: int = setting(
+        1,
+        'Processes that serve: 1 is the one that was started, several are its children; "auto" is one for each CPU.',
+        unit="workers",
+        least=0,
+        most=256,
+        converter=worker_count,
+    )
+    drain_delay: float = setting(
+        0.0,
+        "Time between readiness going false and the end of accepting, for balancers in front to notice.",
+        unit="duration",
+        least=0.0,
+        most=3600.0,
+    )
 
     listeners: tuple[Listener, ...] = setting(
         (Listener(address=":8080"),), "Where clients are accepted.", key="listener", least=1
@@ -427,3 +461,12 @@ class Config:
     limits: Limits = setting(Limits(), "Limits.")
     access_log: AccessLog = setting(AccessLog(), "The access log.")
     log: Log = setting(Log(), "The log of events.")
+    control: Control = setting(Control(), "The control socket.")
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes that is on this machine."""
+        if self.workers:
+            return self.workers
+        # What the process may use, which in a container is less than what there is.
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,7 +17,7 @@ from revproxy.config.mistakes import Mistake, Path
 from revproxy.config.model import Config
 from revproxy.config.shape import Setting, settings
 from revproxy.config.suggest import did_you_mean, nearest
-from revproxy.config.units import parse_duration, parse_network, parse_redirect, parse_size
+from revproxy.config.units import parse_duration, parse_network, parse_redirect, parse_size, parse_workers
 
 _UNUSABLE = object()
 _KINDS = ((str, "text"), (int, "a whole number"), (float, "a fraction"), (list, "a list"), (dict, "a table"))
@@ -26,6 +26,7 @@ _PARSERS: dict[str, Any] = {
     "size": parse_size,
     "network": parse_network,
     "redirect": parse_redirect,
+    "workers": parse_workers,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from revproxy.config.model import Config
 from revproxy.config.shape import Setting, choices_of_one, settings
-from revproxy.config.units import DURATION_PATTERN, SIZE_PATTERN
+from revproxy.config.units import DURATION_PATTERN, SIZE_PATTERN, WORKERS
 from revproxy.config.written import written
 
 
@@ -85,6 +85,8 @@ def _one(setting: Setting, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "integer", **_bounds(setting)}
     if setting.kind == "redirect":
         return {"enum": [True, False, 301, 308]}
+    if setting.kind == "workers":
+        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": WORKERS}, {"const": "auto"}]}
     if setting.kind == "flag":
         return {"type": "boolean"}
     if setting.kind == "fields":

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import attrs
 
 Network = IPv4Network | IPv6Network
-Unit = Literal["duration", "size", "rate", "count", "text", "flag", "path", "network", "target", "redirect"]
+Unit = Literal["duration", "size", "rate", "count", "text", "flag", "path", "network", "target", "redirect", "workers"]
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -10,7 +10,19 @@ import attrs
 from revproxy.config.model import YEAR, Network
 
 Kind = Literal[
-    "text", "flag", "duration", "size", "rate", "count", "network", "path", "fields", "resource", "redirect", "table"
+    "text",
+    "flag",
+    "duration",
+    "size",
+    "rate",
+    "count",
+    "network",
+    "path",
+    "fields",
+    "resource",
+    "redirect",
+    "workers",
+    "table",
 ]
 
 
@@ -112,13 +124,16 @@ def _setting(attribute: attrs.Attribute[Any], hint: Any) -> Setting:
     )
 
 
+_OF_INTEGERS: dict[str, Kind] = {"size": "size", "rate": "rate", "redirect": "redirect", "workers": "workers"}
+
+
 def _kind(hint: Any, unit: str) -> Kind:
     if hint is bool:
         return "flag"
     if hint is float:
         return "duration"
     if hint is int:
-        return "size" if unit == "size" else "rate" if unit == "rate" else "redirect" if unit == "redirect" else "count"
+        return _OF_INTEGERS.get(unit, "count")
     if hint is str:
         return "path" if unit == "path" else "text"
     if hint == Network:

@@ -28,6 +28,7 @@ _WORDS = {
     "network": "an IPv4Network or IPv6Network",
     "fields": "a tuple of pairs of str",
     "redirect": "True, False, 301 or 308",
+    "workers": 'a whole number or "auto"',
 }
 
 

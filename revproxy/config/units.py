@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 from revproxy.config.model import Network, redirect_status
 
@@ -182,6 +183,19 @@ def parse_redirect(value: object) -> int:
     if not isinstance(status, int) or status not in REDIRECTS:
         raise ValueError("true, false, 301 or 308 is expected")
     return status
+
+
+WORKERS: Final = 256
+"""The most processes that may serve."""
+
+
+def parse_workers(value: object) -> int:
+    """A number of processes; 0 for "auto", one to each CPU. Raises ``ValueError``."""
+    if value == "auto":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= WORKERS:
+        raise ValueError(f'a whole number from 1 to {WORKERS} is expected, or "auto"')
+    return value
 
 
 def format_network(network: Network) -> str:

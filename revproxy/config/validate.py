@@ -10,6 +10,7 @@ import attrs
 
 from revproxy.config.checks.acme import check_acme
 from revproxy.config.checks.cache import check_cache
+from revproxy.config.checks.control import check_control
 from revproxy.config.checks.listeners import check_listeners
 from revproxy.config.checks.logs import check_logs
 from revproxy.config.checks.sites import check_sites
@@ -46,6 +47,7 @@ def settle(config: Config, folder: FilePath | None, also: Iterable[Check] = ()) 
         *check_tls(clean),
         *check_acme(clean),
         *check_cache(clean),
+        *check_control(clean),
     ]
     kept = independent(checks, {mistake.path for mistake in mistakes})
     wrong = {mistake.path for mistake in (*mistakes, *kept) if not mistake.warning}
@@ -64,6 +66,9 @@ def _absolute(config: Config, folder: FilePath) -> Config:
     cache = config.cache
     if cache.folder:
         cache = attrs.evolve(cache, folder=_seen_from(folder, cache.folder))
+    control = config.control
+    if control.socket and control.socket != "off":
+        control = attrs.evolve(control, socket=_seen_from(folder, control.socket))
     upstreams = tuple(attrs.evolve(each, tls=_upstream_tls(each.tls, folder)) for each in config.upstreams)
     return attrs.evolve(
         config,
@@ -73,6 +78,7 @@ def _absolute(config: Config, folder: FilePath) -> Config:
         log=events,
         tls=_tls(config.tls, folder),
         cache=cache,
+        control=control,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from revproxy.config.shape import Setting
 from revproxy.config.units import format_duration, format_network, format_size
@@ -26,6 +27,8 @@ def _one(setting: Setting, value: Any) -> Any:
         return format_network(value)
     if setting.kind == "redirect":
         return value or False
+    if setting.kind == "workers":
+        return value or "auto"
     if setting.kind == "fields":
         fields: dict[str, Any] = {}
         for name, text in value:
@@ -34,3 +37,12 @@ def _one(setting: Setting, value: Any) -> Any:
     if setting.kind == "resource":
         return f"{type(value).__module__}.{type(value).__qualname__}"
     return value
+
+
+_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]*@")
+"""Who logs in, and by what, in a URL."""
+
+
+def without_password(text: str) -> str:
+    """A value that is to be shown: a URL in it names nobody who logs in."""
+    return _PASSWORD.sub("***@", text)
