@@ -206,6 +206,12 @@ class Malformed(UpstreamError):
     reason = "malformed_answer"
 
 
+class NoServer(UpstreamError):
+    """An operator wants no server of the upstream to get requests."""
+
+    status, reason = 503, "no_server"
+
+
 class QueueFull(UpstreamError):
     """Every connection is busy and too many requests wait already."""
 

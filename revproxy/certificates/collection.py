@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
@@ -35,11 +36,25 @@ LOOK_EVERY: Final = 5.0
 """Seconds between two looks at the files."""
 
 InThread = Callable[..., "Deferred[Any]"]
+_Internal = dict[tuple[str, ...], Certificate]
+"""What the internal authority issued, by names."""
 
 
 def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
     """Calls in this thread."""
     return succeed(function(*arguments))
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """What another configuration wants of the certificates: read, checked, and not in force yet."""
+
+    config: Config
+    files: CertificateFiles
+    sites: Sites
+    client_files: tuple[str, ...]
+    clients_seen: Any
+    authority: Authority | None
 
 
 class Certificates:
@@ -71,7 +86,7 @@ class Certificates:
         self.authority: Authority | None = None
         if config.tls.internal:
             self.authority = open_authority(state_folder(config.tls), wall())
-        self._internal: dict[tuple[str, ...], Certificate] = {}
+        self._internal: _Internal = {}
         self._provided: dict[str, tuple[Certificate, ...]] = {}
         self.first_asked: list[Hook] = []
         """Asked before all certificates: whoever knows the hello (``acme-tls/1``) answers it."""
@@ -84,6 +99,46 @@ class Certificates:
         self._keys_made = wall()
         self._all: tuple[Certificate, ...] = ()
         self._choice = self._choose_anew(None)
+
+    # A reload.
+
+    def prepare(self, config: Config) -> Prepared:
+        """Reads what another configuration names and this one does not; what both name stays as it was read, since who
+        gave up root may not be able to read it again. Raises ConfigError, and changes nothing."""
+        files = self._files
+        if config.tls.certificates != self._config.tls.certificates:
+            files = CertificateFiles(config.tls.certificates)
+        # Where it is the same, what was wrong with it was said when it was looked at.
+        findings = files.findings if files is not self._files else ()
+        client_files = _client_files(config)
+        clients_seen = look(client_files)
+        sites = read_sites(config)
+        wrong = [finding for finding in (*findings, *sites.findings) if not finding.warning]
+        if wrong:
+            raise ConfigError("\n".join(map(str, wrong)))
+        authority = None
+        if config.tls.internal:
+            authority = self.authority
+            if authority is None or state_folder(config.tls) != state_folder(self._config.tls):
+                authority = open_authority(state_folder(config.tls), self._wall())
+        prepared = Prepared(config, files, sites, client_files, clients_seen, authority)
+        # Made once before it counts: what can't be made is a mistake of the configuration.
+        held = dict(self._internal)
+        self._make(prepared, self._choice, None, held)
+        return prepared
+
+    def switch(self, prepared: Prepared) -> None:
+        """Puts it into force. Contexts of what did not change go on, and with them the sessions."""
+        if prepared.authority is not self.authority:
+            self._internal = {}
+        self._config = prepared.config
+        self._files = prepared.files
+        self.sites = prepared.sites
+        self._client_files = prepared.client_files
+        self._clients_seen = prepared.clients_seen
+        self.authority = prepared.authority
+        self._choice = self._choose_anew(self._choice)
+        self._next_look = 0.0
 
     # What listeners ask.
 
@@ -193,16 +248,27 @@ class Certificates:
                     _log.warn("certificates: {source}: {text}", source=certificate.source, text=text)
 
     def _choose_anew(self, before: Choice | None, retired: Choice | None = None) -> Choice:
-        options = self._config.tls
-        certificates = [*self._files.certificates]
+        present = Prepared(
+            self._config, self._files, self.sites, self._client_files, self._clients_seen, self.authority
+        )
+        choice, self._all = self._make(present, before, retired, self._internal)
+        for told in self.on_change:
+            told(self._all)
+        return choice
+
+    def _make(
+        self, wanted: Prepared, before: Choice | None, retired: Choice | None, held: _Internal
+    ) -> tuple[Choice, tuple[Certificate, ...]]:
+        """A choice, and all that it chooses among. ``held`` is what the internal authority issued before."""
+        options = wanted.config.tls
+        certificates = [*wanted.files.certificates]
         for provided in self._provided.values():
             certificates.extend(provided)
-        if self.authority is not None:
-            certificates.extend(self._issue(certificates, self.authority))
-        self._all = tuple(certificates)
+        if wanted.authority is not None:
+            certificates.extend(self._issue(wanted.config, certificates, wanted.authority, held))
         choice = Choice(
             certificates,
-            self.sites,
+            wanted.sites,
             default=options.default,
             refuses=options.unknown_name == "refuse",
             now=self._wall(),
@@ -210,26 +276,27 @@ class Certificates:
             before=before,
             retired=retired,
         )
-        for told in self.on_change:
-            told(self._all)
-        return choice
+        return choice, tuple(certificates)
 
-    def _issue(self, certificates: Sequence[Certificate], authority: Authority) -> list[Certificate]:
+    def _issue(
+        self, config: Config, certificates: Sequence[Certificate], authority: Authority, held: _Internal
+    ) -> list[Certificate]:
         """Certificates of the internal authority for every site's names that no other is for."""
         table = NameTable((name, certificate) for certificate in certificates for name in certificate.names)
         now = self._wall()
         wanted: list[tuple[str, ...]] = [LOCAL_NAMES]
-        for site in self._config.sites:
+        for site in config.sites:
             names = tuple(name for name in map(normal_pattern, site.hosts) if name != "*" and not covers(table, name))
             if names and names not in wanted:
                 wanted.append(names)
         issued: dict[tuple[str, ...], Certificate] = {}
         for names in wanted:
-            held = self._internal.get(names)
-            if held is None or held.not_after - now < RENEWED_BEFORE:
-                held = authority.issue(names, now)
-            issued[names] = held
-        self._internal = issued
+            certificate = held.get(names)
+            if certificate is None or certificate.not_after - now < RENEWED_BEFORE:
+                certificate = authority.issue(names, now)
+            issued[names] = certificate
+        held.clear()
+        held.update(issued)
         # The sites' own before the local names: the first is the default.
         return [*list(issued.values())[1:], issued[LOCAL_NAMES]]
 

@@ -19,15 +19,16 @@ from revproxy.config.model import Config, SiteTLS
 class SiteSecurity:
     """What one site demands."""
 
-    number: int
-    """Its place in the configuration; -1 for names that no site is for."""
+    hosts: tuple[str, ...]
+    """Its names and patterns; none for names that no site is for."""
     profile: str
     clients: ClientAuthorities | None = None
 
     @property
     def session_id(self) -> bytes:
-        """Equal where sessions may be resumed."""
-        return b"%d %b %b" % (self.number, self.profile.encode("ascii"), self.clients.digest if self.clients else b"")
+        """Equal where sessions may be resumed: a site keeps its own when others come and go around it."""
+        hosts = ",".join(sorted(self.hosts)).encode("utf-8")
+        return b"%b %b %b" % (hosts, self.profile.encode("ascii"), self.clients.digest if self.clients else b"")
 
 
 @attrs.frozen(eq=False)
@@ -53,16 +54,16 @@ def read_sites(config: Config) -> Sites:
     findings: list[Finding] = []
     hosts: list[str] = []
     securities: list[SiteSecurity] = []
-    for number, site in enumerate(config.sites):
+    for site in config.sites:
         clients, found = read_clients(site.tls)
         findings.extend(found)
-        security = SiteSecurity(number, site.tls.profile or config.tls.profile, clients)
+        security = SiteSecurity(tuple(map(normal_pattern, site.hosts)), site.tls.profile or config.tls.profile, clients)
         securities.append(security)
         for host in site.hosts:
             pattern = normal_pattern(host)
             hosts.append(pattern)
             table.add(pattern, security)
-    return Sites(table, SiteSecurity(-1, config.tls.profile), tuple(securities), tuple(hosts), tuple(findings))
+    return Sites(table, SiteSecurity((), config.tls.profile), tuple(securities), tuple(hosts), tuple(findings))
 
 
 _NONE: Final = ClientAuthorities(True, ())

@@ -5,7 +5,7 @@ a channel of ours that frames the answer. Look-alikes would fail: Klein, for one
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import Any, Final
 
@@ -61,6 +61,12 @@ class TwistedResources:
         if request.facts.framing.length > limit:
             raise ContentTooLarge(f"{request.facts.framing.length} octets, {limit} are allowed")
         return limit
+
+
+    def forget(self, resources: Iterable[IResource]) -> None:
+        """These will not be asked any more: their sessions end."""
+        for resource in resources:
+            self._sites.pop(id(resource), None)
 
 
 class _RouteSite(Site):

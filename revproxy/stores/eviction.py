@@ -46,6 +46,11 @@ class S3Fifo:
         self._main: OrderedDict[Node, None] = OrderedDict()
         self._ghosts: OrderedDict[int, None] = OrderedDict()
         self._small_size = 0
+        self._small_most = 0
+        self.bound(most)
+
+    def bound(self, most: int) -> None:
+        """Both together hold so many octets."""
         self._small_most = int(most * SMALL_SHARE)
 
     def __len__(self) -> int:

@@ -207,6 +207,13 @@ class MemoryStore:
         self._clean_soon()
         return count
 
+    def resize(self, most_octets: int, largest: int) -> None:
+        """Holds so much from now on; what is too much goes as it would for something new."""
+        self.most_octets = most_octets
+        self.largest = min(largest, int(most_octets * FILLING_SHARE))
+        self._queues.bound(most_octets)
+        self._make_room()
+
     def usage(self) -> Usage:
         return Usage(self._count, self._size + self._filling, self.most_octets, self._evicted)
 

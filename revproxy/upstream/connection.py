@@ -82,6 +82,13 @@ class UpstreamConnection:
         stream.user = self
         stream.resume_reading()
 
+    def move_to(self, pool: Pool, state: PeerState) -> None:
+        """Belongs to another pool from now on; only while it carries no exchange."""
+        self.pool = pool
+        self.state = state
+        self._parser = ResponseParser(pool.response_head_size, pool.response_head_count)
+        self._last_head = self._last_framing = None
+
     # What the stream tells.
 
     def octets_received(self, data: bytes) -> None:
@@ -263,9 +270,7 @@ class UpstreamConnection:
         decoder = self._decoder
         trailers = decoder.trailers if decoder is not None else NO_FIELDS
         stream = self.stream
-        reusable = (
-            self.persistent and not rest and exchange.body_sent and not stream.input_at_end and not stream.queued
-        )
+        reusable = self.persistent and not rest and exchange.body_sent and not stream.input_at_end and not stream.queued
         self.exchange = None
         self._decoder = None
         self._interim = 0

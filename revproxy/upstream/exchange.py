@@ -15,6 +15,7 @@ from revproxy.errors import (
     ClientGone,
     ConnectFailed,
     LengthRequired,
+    NoServer,
     ProxyError,
 )
 from revproxy.http.fields import NO_FIELDS, Fields
@@ -371,7 +372,7 @@ class Exchange:
 
     def give_up(self) -> None:
         """No server is left to try."""
-        self.fail(self.last_error or ConnectFailed("no server"))
+        self.fail(self.last_error or NoServer("all servers of the upstream are marked down"))
 
     def fail(self, error: ProxyError) -> None:
         """There will be no complete answer."""

@@ -63,6 +63,7 @@ class PeerState:
     __slots__ = (
         "aside_until",
         "current_weight",
+        "down",
         "failures",
         "idle",
         "name",
@@ -89,6 +90,8 @@ class PeerState:
         """Connects that failed in a row."""
         self.aside_until = 0.0
         self.probing = False
+        self.down = False
+        """Whether an operator wants it to get no requests."""
         self.speaks_http10 = False
         """Whether its last answer was HTTP/1.0: then it can't read chunks (RFC 9112 §6.1)."""
 
@@ -105,6 +108,26 @@ class PeerState:
         self.failures = 0
         self.aside_until = 0.0
         return True
+
+    def told_aside(self, until: float) -> None:
+        """Another process found that it can't be reached, and tries it again at ``until``; 0.0: that it can."""
+        if until <= 0.0:
+            self.connected()
+        else:
+            self.failures = max(self.failures, 1)
+            self.aside_until = max(self.aside_until, until)
+
+    def take_over(self, other: PeerState) -> None:
+        """Knows of the server what is known of it elsewhere."""
+        self.failures = other.failures
+        self.aside_until = other.aside_until
+        self.speaks_http10 = other.speaks_http10
+        self.down = other.down
+
+    @property
+    def condition(self) -> str:
+        """How it fares, in a word: up, aside (it could not be reached) or down (an operator wants it so)."""
+        return "down" if self.down else "aside" if self.failures else "up"
 
     def __repr__(self) -> str:
         return f"<PeerState {self.name!r} open={self.open} idle={len(self.idle)} failures={self.failures}>"

@@ -130,7 +130,11 @@ class Pool:
         self.options = options
         self.states = tuple(states)
         self.balance = RoundRobin(self.states)
+        self._up = self.states
+        """Those that an operator lets have requests."""
         self._only = self.states[0] if len(self.states) == 1 else None
+        self.on_aside: Callable[[bytes, float], None] | None = None
+        """Told when a server can't be reached: its name, and until when it is set aside (0.0: it can be again)."""
         self.connect = connect
         self.resolver = resolver
         self.budget = budget
@@ -146,6 +150,7 @@ class Pool:
         self._sweep = sweep
         self._open = 0
         self._queue: deque[Exchange] = deque()
+        self._probes: set[Opening] = set()
         self._stopped = False
         self._serving = False
         sweep.on_tick.append(self._tick)
@@ -180,10 +185,12 @@ class Pool:
         else:
             exchange.queued_at = self.now()
             self._queue.append(exchange)
+            if self._stopped:
+                self._watch()
 
     def has_other(self, tried: Sequence[PeerState], state: PeerState) -> bool:
         """Whether there is a server that is neither this one nor among those that were tried."""
-        return any(other is not state and other not in tried for other in self.states)
+        return any(other is not state and other not in tried for other in self._up)
 
     def forget(self, exchange: Exchange) -> None:
         """The exchange no longer waits for a connection."""
@@ -216,7 +223,9 @@ class Pool:
         state.open += 1
         self._open += 1
         opening = Opening(self, state, exchange)
-        if exchange is not None:
+        if exchange is None:
+            self._probes.add(opening)
+        else:
             exchange.opening = opening
             exchange.transaction.upstream = state.name
         opening.start()
@@ -229,8 +238,10 @@ class Pool:
         """A connection is open."""
         state = opening.state
         state.probing = False
+        self._probes.discard(opening)
         if state.connected():
             _log.info("server {name} can be reached again", name=state.name.decode("utf-8", "replace"))
+            self._tell_aside(state)
         connection = UpstreamConnection(stream, self, state)
         self._sweep.add(connection)
         exchange = opening.exchange
@@ -244,17 +255,11 @@ class Pool:
         """A connection could not be opened: the server is set aside, the exchange goes to another one."""
         state = opening.state
         state.probing = False
+        self._probes.discard(opening)
         self._uncount(state)
         # For want of a descriptor of ours, no server is set aside.
-        if error.fault == "upstream" and state.connect_failed(self.now(), self.options.set_aside):
-            _log.warn(
-                "server {name} is set aside for {seconds:.0f} s: {detail}"
-                if self._only is None
-                else "server {name} can't be reached, and is tried for each request, since there is no other: {detail}",
-                name=state.name.decode("utf-8", "replace"),
-                seconds=self.options.set_aside,
-                detail=error.detail,
-            )
+        if error.fault == "upstream":
+            self._set_aside(state, error)
         exchange = opening.exchange
         if exchange is not None:
             exchange.opening = None
@@ -263,13 +268,75 @@ class Pool:
             self.place(exchange)
         self._serve_queue()
 
+    # Servers.
+
+    def _set_aside(self, state: PeerState, error: ProxyError) -> None:
+        if state.connect_failed(self.now(), self.options.set_aside):
+            _log.warn(
+                "server {name} is set aside for {seconds:.0f} s: {detail}"
+                if self._only is None
+                else "server {name} can't be reached, and is tried for each request, since there is no other: {detail}",
+                name=state.name.decode("utf-8", "replace"),
+                seconds=self.options.set_aside,
+                detail=error.detail,
+            )
+        self._tell_aside(state)
+
+    def _tell_aside(self, state: PeerState) -> None:
+        if self.on_aside is not None:
+            self.on_aside(state.name, state.aside_until)
+
+    def told_aside(self, state: PeerState, until: float) -> None:
+        """Another process found that a server can't be reached until then, or (0.0) that it can be again."""
+        state.told_aside(until)
+        if not state.failures:
+            self._serve_queue()
+
+    def mark(self, state: PeerState, *, down: bool) -> None:
+        """Lets a server have no requests any more, or again. What it is doing it may end."""
+        state.down = down
+        self._choose_among()
+        if down:
+            for connection in list(state.idle):
+                self.discard(connection)
+        self._serve_queue()
+
+    def _choose_among(self) -> None:
+        up = self._up = tuple(state for state in self.states if not state.down)
+        self.balance = RoundRobin(up)
+        self._only = up[0] if len(up) == 1 else None
+
+    def take_over(self, state: PeerState, other: Pool, theirs: PeerState, *, connections: bool) -> None:
+        """Goes on with what another pool knows of a server, and with the idle connections that it has there, if they
+        may be used here."""
+        state.take_over(theirs)
+        self._choose_among()
+        if not connections or state.down or other._queue:
+            return
+        options = self.options
+        for connection in list(theirs.idle):
+            if (
+                len(state.idle) >= options.idle_connections
+                or state.open >= options.connections_per_server
+                or self._open >= options.connections
+            ):
+                break
+            theirs.idle.remove(connection)
+            other._uncount(theirs)
+            state.open += 1
+            self._open += 1
+            connection.move_to(self, state)
+            connection.deadline = min(connection.deadline, self.now() + self._keep_alive)
+            state.idle.append(connection)
+
     # Connections.
 
     def release(self, connection: UpstreamConnection) -> None:
         """The connection is free: who waits longest gets it, else it is kept."""
         connection.used += 1
         if self._queue:
-            if self._queue[0].needs_fresh or connection.state in self._queue[0].tried:
+            state = connection.state
+            if state.down or self._queue[0].needs_fresh or state in self._queue[0].tried:
                 self.discard(connection)
                 return
             exchange = self._next_waiting()
@@ -316,7 +383,7 @@ class Pool:
         unplaced: list[Exchange] = []
         try:
             for _ in range(len(self._queue)):
-                if not any(self._may_open(state) for state in self.states):
+                if self._up and not any(self._may_open(state) for state in self._up):
                     break
                 since = self._queue[0].queued_at
                 exchange = self._next_waiting()
@@ -338,20 +405,47 @@ class Pool:
             waiting = self._next_waiting()
             if waiting is not None:
                 waiting.fail(QueueTimeout(f"no connection became free in {self.options.queue_timeout:g} s"))
+        if self._stopped:
+            if not queue:
+                self._sweep.on_tick.remove(self._tick)
+            return
         if len(self.states) > 1:
             for state in self.states:
-                if state.failures and now >= state.aside_until and not state.probing and not self._stopped:
+                if state.down:
+                    for connection in list(state.idle):
+                        self.discard(connection)
+                elif state.failures and now >= state.aside_until and not state.probing:
                     state.probing = True
                     self._open_for(state, None)
 
+    def _watch(self) -> None:
+        if self._tick not in self._sweep.on_tick:
+            self._sweep.on_tick.append(self._tick)
+
     def stop(self) -> None:
-        """Closes idle connections; those in use close when their exchange ends."""
+        """Closes idle connections and tries no servers any more. What is in flight ends here, and what waits is served
+        or given up in its time; when the last of it is over, nothing refers to the pool."""
         self._stopped = True
-        if self._tick in self._sweep.on_tick:
+        if not self._queue and self._tick in self._sweep.on_tick:
             self._sweep.on_tick.remove(self._tick)
+        for probe in list(self._probes):
+            probe.cancel()
+            probe.state.probing = False
+            self._uncount(probe.state)
+        self._probes.clear()
         for state in self.states:
             for connection in list(state.idle):
                 self.discard(connection)
+
+    @property
+    def open(self) -> int:
+        """Connections that are open or being opened."""
+        return self._open
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a connection."""
+        return len(self._queue)
 
     def __repr__(self) -> str:
         return f"<Pool {self.options.name} open={self._open} waiting={len(self._queue)} {list(self.states)!r}>"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -82,6 +82,15 @@ class Resolver:
         self._every = every
         self._ask_ttl = ask_ttl
         self._names: dict[str, _Name] = {}
+
+    def take_over(self, other: Resolver, hosts: Iterable[str]) -> None:
+        """Knows the addresses that another one knows of these names."""
+        for host in hosts:
+            theirs = other._names.get(host)
+            if theirs is not None and theirs.addresses and host not in self._names:
+                name = self._names[host] = _Name()
+                name.addresses = theirs.addresses
+                name.expires = min(theirs.expires, self._now() + self._every)
 
     def look_up(self, peer: Peer, looked_up: LookedUp) -> None:
         """Calls back with the server's addresses: at once for a literal address, a unix socket or a known name."""

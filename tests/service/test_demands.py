@@ -223,7 +223,7 @@ class Upstream:
 
 def told(folder: Path, tls: SiteTLS, monkeypatch: pytest.MonkeyPatch, fields: str, **who: Any) -> dict[str, str]:
     upstream = Upstream()
-    monkeypatch.setattr(Generation, "_upstream", lambda self, target: upstream)
+    monkeypatch.setattr(Generation, "_upstream", lambda self, target, before: upstream)
     sites = [site("a.example", tls=tls, routes=(Route(proxy="http://backend"),)), site("*")]
     trusted = (ip_network("127.0.0.0/8"),) if who.pop("trusted", False) else ()
     with secured(folder, *sites, trusted_proxies=trusted) as service:

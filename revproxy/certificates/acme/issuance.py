@@ -438,6 +438,11 @@ class Issuance:
     def stop(self) -> None:
         """Gives up what is under way, and the lock."""
         self._stopped = True
+        certificates = self._certificates
+        if self.answers.choose in certificates.first_asked:
+            certificates.first_asked.remove(self.answers.choose)
+        if self._asked is not None and self._asked.choose in certificates.asked_for_unknown:
+            certificates.asked_for_unknown.remove(self._asked.choose)
         for running in [*self._running.values(), *([self._look] if self._look is not None else [])]:
             running.cancel()
         if self._asked is not None:
