@@ -18,7 +18,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from revproxy.downstream.body import UNPARSED, RequestBody
-from revproxy.downstream.connection import ClientConnection
+from revproxy.downstream.connection import MOMENT, ClientConnection
 from revproxy.downstream.frontend import Frontend
 from revproxy.downstream.pace import AnswerPace
 from revproxy.downstream.request import StreamingRequest, unread_request
@@ -178,7 +178,7 @@ class Channel(ClientConnection):
         self._await_next()
 
     def _await_rest(self, data: bytes) -> None:
-        if self.half_closed or self.frontend.draining:
+        if self.half_closed:
             self.close()
             return
         if not self._in_head:
@@ -193,10 +193,11 @@ class Channel(ClientConnection):
 
     def _await_next(self) -> None:
         frontend = self.frontend
-        if self.half_closed or frontend.draining:
+        if self.half_closed:
             self.close()
             return
-        self.deadline = frontend.now() + frontend.limits.idle_timeout
+        # While it drains this is one whose last answer did not say yet that it was to be the last.
+        self.deadline = frontend.now() + (MOMENT if frontend.draining else frontend.limits.idle_timeout)
         if not self.stream.is_reading:
             self.stream.resume_reading()
 
@@ -447,7 +448,7 @@ class Channel(ClientConnection):
             elif now >= self.deadline:
                 if self.pending:
                     self._refuse(RequestTimeout("the head did not come in time"))
-                else:
+                elif not (stream.is_reading and stream.has_input()):
                     self.close()
             return
         limits = self.frontend.limits
@@ -477,9 +478,11 @@ class Channel(ClientConnection):
         self._end_early(request, error)
 
     def drain(self) -> None:
-        """The proxy is stopping: a connection that waits for a request is closed now, others after their answer."""
-        if self.request is None and not self.lingering:
-            self.close()
+        """The proxy is stopping: a connection that waits for a request is closed (``await_last``), others after their
+        answer."""
+        if self.request is None and not self.lingering and not self.pending:
+            self.await_last(was_used=self._served > 0)
+            self.sweep(self.frontend.now())
 
     def stop(self) -> None:
         """The time to drain is over."""

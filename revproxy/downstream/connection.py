@@ -17,6 +17,8 @@ from revproxy.downstream.frontend import Frontend
 from revproxy.http.forward import Client, is_within
 from revproxy.wire.connect import Stream
 
+MOMENT: Final = 1.0
+"""Seconds for which a connection that is to close waits for a request that may be on its way."""
 LINGER_TIME: Final = 5.0
 LINGER_OCTETS: Final = 4 * 1024 * 1024
 TURNED_AWAY: Final = 256
@@ -140,6 +142,14 @@ class ClientConnection:
         self.deadline = self.frontend.now() + LINGER_TIME
         self.stream.end_output()
         self.stream.resume_reading()
+
+    def await_last(self, *, was_used: bool) -> None:
+        """It is to close, and waits for a request. One that had an answer a moment ago is used by somebody who is
+        likely to ask again, and would have the request lost if we closed just then (RFC 9112 §9.5): it gets that
+        moment, and an answer that says that it is the last. So does one that was accepted just now."""
+        frontend = self.frontend
+        since = self.deadline - frontend.limits.idle_timeout if was_used else frontend.now()
+        self.deadline = min(self.deadline, since + MOMENT)
 
     def drop(self, data: bytes) -> None:
         """Octets came while the connection lingers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from revproxy.config.addresses import SystemdAddress, UnixAddress, parse_listener
 from revproxy.config.model import Listener
@@ -14,12 +14,23 @@ from revproxy.downstream.frontend import Frontend
 from revproxy.http.forward import Client, is_within, plain_address
 from revproxy.service.inherited import InheritedSockets
 from revproxy.wire.budget import OctetBudget
+from revproxy.wire.handshake import ContextChoice
 from revproxy.wire.listen import ListeningPort, bind_tcp, bind_unix
 from revproxy.wire.stream import SocketStream
 
 
+class Handed(Protocol):
+    """Sockets that somebody bound before, by the addresses of their listeners."""
+
+    def take(self, address: str) -> list[socket.socket]:
+        """The sockets of an address; none where there are none."""
+
+    def close_rest(self) -> None:
+        """Nobody wants what is left."""
+
+
 def bind(
-    listeners: Sequence[Listener], inherited: InheritedSockets | None = None
+    listeners: Sequence[Listener], inherited: InheritedSockets | None = None, handed: Handed | None = None
 ) -> list[tuple[Listener, socket.socket]]:
     """Listening sockets for all of them, or for none; several for a name under which systemd gave several.
 
@@ -29,6 +40,12 @@ def bind(
     bound: list[tuple[Listener, socket.socket]] = []
     try:
         for listener in listeners:
+            given = handed.take(listener.address) if handed is not None else []
+            if given:
+                for sock in given:
+                    sock.listen(listener.backlog)
+                bound += [(listener, sock) for sock in given]
+                continue
             address = parse_listener(listener.address)
             if isinstance(address, SystemdAddress):
                 bound += [(listener, sock) for sock in inherited.take(address.name)]
@@ -42,6 +59,8 @@ def bind(
         release(bound)
         raise
     inherited.close_rest()
+    if handed is not None:
+        handed.close_rest()
     return bound
 
 
@@ -72,7 +91,8 @@ class Acceptor:
         self._budget: OctetBudget = frontend.budget
         self._trusted = frontend.trusted
         self._proxies = options.proxy_protocol_from
-        self.port = ListeningPort(sock, reactor, frontend.sweep, self._accepted, inherited=is_inherited(options))
+        # Whoever bound the socket listens on, and has a say over its file.
+        self.port = ListeningPort(sock, reactor, frontend.sweep, self._accepted, inherited=True)
         name = sock.getsockname()
         self._port_number = 0 if self.port.is_unix else name[1]
 
@@ -94,21 +114,42 @@ class Acceptor:
         stream = SocketStream(sock, self._reactor, self._budget)
         Channel(self.frontend, stream, client, awaits_proxy_header=awaits_proxy_header).begin()
 
+    def adopt(self, options: Listener, choice: ContextChoice | None) -> None:
+        """Takes the options of a reload: for connections that come from now on. The frontend has its own already."""
+        self.options = options
+        self._trusted = self.frontend.trusted
+        self._proxies = options.proxy_protocol_from
+
     def stop(self) -> None:
         """Accepts nothing more; what was accepted goes on."""
         self.port.stop()
         self.frontend.draining = True
 
     @property
+    def is_busy(self) -> bool:
+        """Whether connections are on their way from accepted to served."""
+        return False
+
+    def cut(self) -> None:
+        """Gives those up."""
+
+    @property
     def shown(self) -> str:
         """The address, as a person would type it."""
-        if self.port.is_unix:
-            name = self.port.address
-            # A name in the abstract namespace, which has no file.
-            shown = "@" + os.fsdecode(name[1:]) if isinstance(name, bytes) else name
-            return f"unix:{shown}"
-        host, port = self.port.address[:2]
-        scheme = self.frontend.scheme.decode("ascii")
-        if host in ("::", "0.0.0.0"):
-            return f"{scheme}://localhost:{port}/ (every address)"
-        return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+        return _shown(self.port.is_unix, self.port.address, self.options)
+
+
+def shown(options: Listener, sock: socket.socket) -> str:
+    """The address of a listening socket, as a person would type it."""
+    return _shown(sock.family == socket.AF_UNIX, sock.getsockname(), options)
+
+
+def _shown(is_unix: bool, name: Any, options: Listener) -> str:
+    if is_unix:
+        # A name in the abstract namespace has no file.
+        return f"unix:{'@' + os.fsdecode(name[1:]) if isinstance(name, bytes) else name}"
+    host, port = name[:2]
+    scheme = "https" if options.tls else "http"
+    if host in ("::", "0.0.0.0"):
+        return f"{scheme}://localhost:{port}/ (every address)"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

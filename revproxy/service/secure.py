@@ -92,10 +92,26 @@ class SecureAcceptor(Acceptor):
         else:
             securing.shake(sock)
 
+    def adopt(self, options: Listener, choice: ContextChoice | None) -> None:
+        """See ``Acceptor``."""
+        super().adopt(options, choice)
+        if choice is not None:
+            self._choice = choice
+        clear, own = self._clear, self.frontend
+        clear.adopt(limits=own.limits, dispatch=answer_clear_text, record=own.record, trusted=own.trusted)
+
     def stop(self) -> None:
-        """Accepts nothing more; handshakes under way are given up."""
+        """Accepts nothing more; handshakes under way go on until ``cut``."""
         super().stop()
         self._clear.draining = True
+
+    @property
+    def is_busy(self) -> bool:
+        """See ``Acceptor``."""
+        return bool(self._under_way)
+
+    def cut(self) -> None:
+        """See ``Acceptor``."""
         for securing in list(self._under_way):
             securing.cancel()
 
@@ -172,13 +188,18 @@ class _Securing:
             text = f"the client's certificate can't be read: {reason}"
             self._acceptor.failures.failed(self.client.peer, text, self._acceptor.frontend.now())
             return
-        Channel(self._acceptor.frontend, stream, self.client).begin()
+        self._begin(Channel(self._acceptor.frontend, stream, self.client))
+
+    def _begin(self, channel: Channel) -> None:
+        channel.begin()
+        if self._acceptor.frontend.draining:
+            channel.drain()
 
     def clear_text_came(self, stream: SocketStream) -> None:
         """The client speaks HTTP in clear text."""
         self._leave()
         self.client.scheme = b"http"
-        Channel(self._acceptor._clear, stream, self.client).begin()
+        self._begin(Channel(self._acceptor._clear, stream, self.client))
 
     def handshake_failed(self, error: HandshakeFailed) -> None:
         """It is over."""

@@ -59,6 +59,9 @@ class Stream(Protocol):
     def is_peer_gone(self, *, half_close_counts: bool) -> bool:
         """Ask the kernel."""
 
+    def has_input(self) -> bool:
+        """See ``SocketStream``."""
+
 
 class ConnectUser(Protocol):
     """Who wants the connection."""

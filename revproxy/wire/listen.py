@@ -25,6 +25,8 @@ _log = Logger()
 
 BATCH: Final = 64
 """Connections accepted in one turn, so that a flood of new ones can't starve the others."""
+REST: Final = 4096
+"""Connections accepted at the end: as many as Linux lets wait by default."""
 _PASSING: Final = frozenset(
     {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
     | {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
@@ -134,6 +136,8 @@ class ListeningPort:
         self._accepted = accepted
         self._inherited = inherited
         """Whether somebody else bound the socket, listens on after us, and has a say over its file."""
+        self.is_its_turn: Callable[[], bool] | None = None
+        """Asked before anything is accepted, where other processes accept from the same socket."""
         self._accepting = False
         self._complained = float("-inf")
         self.address: Any = sock.getsockname()
@@ -145,7 +149,13 @@ class ListeningPort:
         self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Stops accepting and closes the socket; a unix socket's file goes as well, if it is ours."""
+        """Stops accepting and closes the socket; a unix socket's file goes as well, if it is ours. Connections that
+        wait already are accepted before: closing the socket would reset them."""
+        if self._accepting:
+            self._accept(REST)
+        self._close()
+
+    def _close(self) -> None:
         if self._socket.fileno() == -1:
             return
         self._pause()
@@ -156,6 +166,10 @@ class ListeningPort:
                 os.unlink(self.address)
             except OSError:
                 pass
+
+    def copy(self) -> socket.socket:
+        """The socket once more, for another port."""
+        return self._socket.dup()
 
     def _pause(self) -> None:
         if self._accepting:
@@ -178,8 +192,12 @@ class ListeningPort:
 
     def doRead(self) -> None:
         """Connections wait."""
+        if self.is_its_turn is None or self.is_its_turn():
+            self._accept(BATCH)
+
+    def _accept(self, most: int) -> None:
         accept = self._socket.accept
-        for _ in range(BATCH):
+        for _ in range(most):
             try:
                 sock, address = accept()
             except (BlockingIOError, InterruptedError):
@@ -212,4 +230,4 @@ class ListeningPort:
 
     def connectionLost(self, failure: Any) -> None:
         """The reactor ends."""
-        self.stop()
+        self._close()

@@ -7,7 +7,9 @@ failure logged, everybody else served.
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import sys
 from typing import Any, Final
 
@@ -70,3 +72,22 @@ def install() -> None:
     if "twisted.internet.reactor" in sys.modules or sys.platform != "linux":
         return
     main.installReactor(QuietEPollReactor())
+
+
+def renew(reactor: Any) -> None:
+    """Makes the reactor as it was before it ran, for a process that was just forked inside of one of its turns.
+
+    What the parent waits for (descriptors, timers, threads) is the parent's: an epoll set shared by both would wake
+    either for the other's events. The object stays the same, so whoever was given it may keep it. ``run`` may be called
+    then, and must not return into the turn that forked: end with ``os._exit``.
+    """
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    reactor._poller.close()
+    for reader in list(reactor._internalReaders):
+        for descriptor in (reader.i, getattr(reader, "o", -1)):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+    # Twisted keeps what ``run`` once set on the object: signals, the pool of threads, the resolver of names.
+    reactor.__dict__.clear()
+    reactor.__init__()

@@ -211,6 +211,14 @@ class SocketStream:
             return True
         return half_close_counts and bool(event & _RDHUP)
 
+    def has_input(self) -> bool:
+        """Asks the kernel whether octets (or the end of them) wait to be read."""
+        if self.closed:
+            return False
+        poller = select.poll()
+        poller.register(self._fd, select.POLLIN)
+        return bool(poller.poll(0))
+
     # What the reactor does.
 
     def fileno(self) -> int:

@@ -88,19 +88,69 @@ def test_a_kept_connection_serves_head_after_get(make_proxy: MakeProxy) -> None:
     assert len(proxy.origin.connections) == 1
 
 
-def test_drained_connections_end_after_their_answer(make_proxy: MakeProxy) -> None:
-    proxy = make_proxy()
-    idle, busy, half_sent = proxy.client(), proxy.client(), proxy.client()
-    busy.send(GET)
-    half_sent.send(GET[:20])
+def drain(proxy: Proxy) -> None:
     proxy.frontend.draining = True
     for channel in list(proxy.frontend.channels):
         channel.drain()  # type: ignore[attr-defined]
     proxy.network.settle()
-    assert idle.ended and half_sent.ended and not busy.ended
-    proxy.origin.last.send(OK)
-    assert answer(busy).get(b"connection") == b"close"
-    assert busy.ended
+
+
+def test_drained_connections_end_after_their_answer(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    busy, half_sent = proxy.client(), proxy.client()
+    busy.send(GET)
+    half_sent.send(GET[:20])
+    drain(proxy)
+    assert not busy.ended and not half_sent.ended
+    # A request that had begun to come is served.
+    half_sent.send(GET[20:])
+    for connection in proxy.origin.connections:
+        connection.send(OK)
+    for client in (busy, half_sent):
+        assert answer(client).get(b"connection") == b"close"
+        assert client.ended
+
+
+def test_a_connection_that_is_idle_for_long_ends_at_once(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    answering(proxy.origin, lambda request: OK)
+    client = proxy.client()
+    client.send(GET)
+    answer(client)
+    proxy.advance(2)
+    drain(proxy)
+    assert client.ended and not client.was_reset
+
+
+def test_a_connection_in_use_gets_a_moment_for_its_next_request(make_proxy: MakeProxy) -> None:
+    """RFC 9112 §9.5: the next request may be on its way, and would be lost."""
+    proxy = make_proxy()
+    answering(proxy.origin, lambda request: OK)
+    asks_again, silent, fresh = proxy.client(), proxy.client(), proxy.client()
+    for client in (asks_again, silent):
+        client.send(GET)
+        answer(client)
+    drain(proxy)
+    assert not asks_again.ended and not silent.ended and not fresh.ended
+    asks_again.send(GET)
+    assert [one.get(b"connection") for one in answers(asks_again, b"GET", b"GET")] == [None, b"close"]
+    assert asks_again.ended
+    proxy.advance(2)
+    assert silent.ended and fresh.ended
+    assert not silent.was_reset and not fresh.was_reset
+
+
+def test_a_request_that_came_with_the_last_moment_is_read(make_proxy: MakeProxy) -> None:
+    proxy = make_proxy()
+    answering(proxy.origin, lambda request: OK)
+    client = proxy.client()
+    client.send(GET)
+    answer(client)
+    proxy.advance(2)
+    # It is in the kernel, and nobody has read it yet.
+    client.sock.send(GET)
+    drain(proxy)
+    assert [one.get(b"connection") for one in answers(client, b"GET", b"GET")] == [None, b"close"]
 
 
 def test_what_still_runs_when_the_time_to_drain_is_over_is_cut(make_proxy: MakeProxy) -> None:

@@ -73,13 +73,17 @@ def test_handshakes_count_as_connections(tmp_path: Path) -> None:
         assert service.client().ask().status == 200
 
 
-def test_those_under_way_are_given_up_when_it_stops(tmp_path: Path) -> None:
+def test_those_under_way_go_on_when_it_stops_until_they_are_cut(tmp_path: Path) -> None:
     with secured(tmp_path) as service:
         silent = service.plain(0)
         service.turns.settle()
         acceptor = service.proxy.acceptors[0]
         acceptor.stop()
+        assert acceptor.is_busy
+        assert silent.read() == b""
+        acceptor.cut()
         assert silent.read() is None
+        assert not acceptor.is_busy
         assert acceptor.frontend.admission.count == 0
 
 

@@ -127,6 +127,9 @@ class MemoryStream(SocketStream):
             return True
         return self.sock.fin and (half_close_counts or (self.sock.peer.closed and not self.output_ended))
 
+    def has_input(self) -> bool:
+        return not self.closed and self.sock.is_readable
+
 
 class End:
     """The other end of a connection to the proxy, in a test's hands: a client, or an origin."""
