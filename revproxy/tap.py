@@ -17,10 +17,9 @@ from twisted.python import usage
 
 import twisted
 from revproxy._version import VERSION
-from revproxy.certificates.checks import check_certificates
-from revproxy.config.load import from_servers, load
-from revproxy.config.model import AccessLog, Config
+from revproxy.config.model import Config
 from revproxy.errors import ConfigError
+from revproxy.service.origin import Origin
 from revproxy.wire import reactor as lean_reactor
 
 UNUSABLE = 2
@@ -89,22 +88,15 @@ class Options(usage.Options):
             _stop(str(mistakes))
 
     def _load(self) -> Config:
-        if self["config"]:
-            config = load(self["config"], [check_certificates])
-            if self["listen"]:
-                config = attrs.evolve(config, listeners=from_servers(["http://localhost"], self["listen"]).listeners)
+        origin = Origin(
+            self["config"], tuple(self["to"]), tuple(self["listen"]), self["access-log"], self["log-format"]
+        )
+        if origin.file:
+            # When it is read again, the process may be in another folder.
+            self["origin"] = attrs.evolve(origin, file=os.path.abspath(origin.file))
         else:
-            config = from_servers(self["to"], self["listen"] or ":8080")
-        path, form = self["access-log"], self["log-format"]
-        if form not in (None, "combined", "json"):
-            raise ConfigError(f"--log-format {form!r}: it is 'combined' or 'json'")
-        if path is not None or form is not None:
-            log = config.access_log
-            config = attrs.evolve(
-                config,
-                access_log=AccessLog(path=path if path is not None else log.path, format=form or log.format),
-            )
-        return config
+            self["origin"] = origin
+        return origin.config(origin.source())
 
 
 def makeService(options: Options) -> IService:
@@ -116,7 +108,13 @@ def makeService(options: Options) -> IService:
     from revproxy.service.proxy import ProxyService
 
     try:
-        service = ProxyService(options["loaded"], reactor, restored(os.environ))
+        service = ProxyService(
+            options["loaded"],
+            reactor,
+            restored(os.environ),
+            origin=options["origin"],
+            twistd=options.parent,
+        )
     except ConfigError as mistake:
         _stop(f"{options['config'] or 'revproxy'}: {mistake}")
     privileges.give_log(service.access_log, privileges.new_identity(options.parent))
@@ -139,7 +137,11 @@ def _end_on_signals(reactor: Any) -> None:
 
 
 def _stop(text: str) -> NoReturn:
+    # Not before it is needed: what it imports would choose the reactor.
+    from revproxy.service.upgrade import report_failure
+
     sys.stdout.flush()
+    report_failure(os.environ, text)
     print(text, file=sys.__stderr__, flush=True)
     raise SystemExit(UNUSABLE)
 

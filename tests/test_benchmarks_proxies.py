@@ -161,7 +161,7 @@ class TestConfigurations:
     def test_the_folder_alone_is_the_store_where_that_is_measured(self) -> None:
         # In a process of its own, since it takes the place of a function of ours.
         code = (
-            "import benchmarks.proxies.disk_alone, revproxy.service.proxy as service;"
+            "import benchmarks.proxies.disk_alone, revproxy.service.carrying as service;"
             "print(service.open_store.__name__)"
         )
         argv = [sys.executable, "-c", code]

@@ -17,7 +17,8 @@ from twisted.web.resource import Resource
 from revproxy.config.model import KIB, AccessLog, Config, Limits, Server, UpstreamOptions
 from revproxy.resources.base import Route, Routes
 from revproxy.service.generation import Generation, Surroundings, open_upstream
-from revproxy.service.proxy import ProxyService
+from revproxy.service.opened import Opened
+from revproxy.service.worker import Worker
 from tests.service.secured import secured
 from tests.support.dialogue import GET, OK, answer, answering, running
 from tests.support.network import End, Origin
@@ -273,15 +274,17 @@ def drain_timeout() -> None:
         idle, busy = proxy.client(), proxy.client()
         busy.send(GET)
         config = Config(listeners=(), limits=Limits(drain_timeout=5.0), access_log=AccessLog(path="off"))
-        service = ProxyService(config, proxy.clock)
-        service.sweep.now = proxy.clock.seconds
-        service.generation = Generation(config, Surroundings(proxy.network, service.sweep, service.budget))
+        worker = Worker(Opened(config, [], None, None, None), proxy.clock)
+        worker.sweep.now = proxy.clock.seconds
+        worker.generation = Generation(config, Surroundings(proxy.network, worker.sweep, worker.budget))
         acceptor: Any = SimpleNamespace(
-            stop=lambda: setattr(proxy.frontend, "draining", True), frontend=proxy.frontend
+            stop=lambda: setattr(proxy.frontend, "draining", True),
+            cut=lambda: None,
+            is_busy=False,
+            frontend=proxy.frontend,
         )
-        service.acceptors.append(acceptor)
-        stopped = service.stopService()
-        assert stopped is not None
+        worker.acceptors.append(acceptor)
+        stopped = worker.drain(5.0)
         proxy.advance(4)
         assert idle.ended and not busy.is_over and not stopped.called
         proxy.advance(2)

@@ -65,14 +65,19 @@ class Notifications:
         self._looked = 0.0
         self._beaten = float("-inf")
         self._ending: float | None = None
+        self._alive: Callable[[], bool] = lambda: True
 
-    def ready(self, now: float, figures: Callable[[], Figures]) -> None:
-        """Every listener accepts; from now on ``tick`` shows the figures. ``now`` is seconds of the sweep's clock."""
+    def ready(self, now: float, figures: Callable[[], Figures], alive: Callable[[], bool] = lambda: True) -> None:
+        """Every listener accepts; from now on ``tick`` shows the figures. ``now`` is seconds of the sweep's clock.
+
+        ``alive`` tells whether all that serves does: only then is a sign of life given.
+        """
         if self._supervisor is None or self._ending is not None:
             return
         if self._half is not None and self._half < TICK:
             _log.warn("WatchdogSec= is below 2 s: signs of life are sent once a second, which may be too late for it")
         self._figures = figures
+        self._alive = alive
         self._requests = figures().requests
         self._looked = now
         self._pending["READY"] = "1"
@@ -83,12 +88,30 @@ class Notifications:
         """Called once a second, in the reactor's turn."""
         if self._supervisor is None or self._figures is None:
             return
-        if self._half is not None and now + TICK > self._beaten + self._half:
+        if self._half is not None and now + TICK > self._beaten + self._half and self._alive():
             self._beaten = now
             self._pending["WATCHDOG"] = "1"
         if now + TICK / 2 >= self._looked + STATUS_EVERY:
             self._look(now, self._figures())
         self._flush()
+
+    def reloading(self, now: float) -> None:
+        """A new configuration is being read. ``now`` is seconds of the monotonic clock, which the supervisor compares
+        with the time at which it asked for that."""
+        self._pending["RELOADING"] = "1"
+        self._pending["MONOTONIC_USEC"] = str(int(now * 1_000_000))
+        self._flush()
+
+    def reloaded(self, now: float) -> None:
+        """All is served again, with the new one or the old one."""
+        self._pending["READY"] = "1"
+        self._flush()
+
+    def succeeded(self, pid: int) -> None:
+        """Another process takes over: the supervisor is to watch that one. From here on nothing is told."""
+        self._pending["MAINPID"] = str(pid)
+        self._flush()
+        self.close()
 
     def stopping(self, now: float, drain: float) -> None:
         """The process ends: exchanges in flight have ``drain`` seconds for it."""

@@ -1,216 +1,286 @@
-"""The proxy of one process, as a Twisted service: sockets bound, tree built, then served until it drains."""
+"""The proxy as a Twisted service: opened when it is made, served by one process or several until it drains."""
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
-import time
-from collections.abc import MutableMapping
-from typing import Any, Final
+import sys
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.web.server import Site
 
 from revproxy._version import VERSION
+from revproxy.admin.root import admin_root, admin_site
 from revproxy.certificates.collection import Certificates
-from revproxy.certificates.ocsp import Stapling
-from revproxy.certificates.responder import Responders
 from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
-from revproxy.downstream.frontend import Frontend, RequestIds
+from revproxy.errors import ConfigError
 from revproxy.interfaces import IStore
-from revproxy.service.access_log import AccessLog, NoLog
-from revproxy.service.acme import open_acme
-from revproxy.service.caching import is_caching, open_store
-from revproxy.service.generation import Generation, Surroundings
-from revproxy.service.guarding import guarded, in_thread_of
+from revproxy.service.access_log import AccessLog
+from revproxy.service.control import Control
+from revproxy.service.generation import Generation
 from revproxy.service.inherited import inherit
-from revproxy.service.listeners import Acceptor, bind, release
-from revproxy.service.notify import Figures, listen_to
-from revproxy.service.secure import SecureAcceptor
+from revproxy.service.link import Refused
+from revproxy.service.listeners import Acceptor, shown
+from revproxy.service.master import Master
+from revproxy.service.members import Plugged
+from revproxy.service.notify import listen_to
+from revproxy.service.opened import open_for
+from revproxy.service.operating import Operations
+from revproxy.service.origin import Origin
+from revproxy.service.privileges import new_identity
+from revproxy.service.upgrade import PidFile, Predecessor, predecessor, succeed
+from revproxy.service.worker import Worker
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
 
 _log = Logger()
-DRAIN_POLL: Final = 0.1
+
+FAILED = 2
+"""Exit status where nothing could be served for a reason of the operator's."""
 
 
 class ProxyService(Service):
-    """Serves one Config.
+    """Serves one Config, until it is given another.
 
     What can fail for a reason of the operator's (a port in use, an unwritable log) fails in the constructor, with
     ConfigError, before anything has started.
 
     :param environment: where systemd says what it hands over and whom to tell (sd_listen_fds(3), sd_notify(3)); what is
         read is removed. None for a service inside of a program that has its own use of that.
+    :param origin: where the configuration comes from, to be read again; None for a program that makes its own.
+    :param plugged: called with each worker, in its process, before it starts.
+    :param twistd: twistd's own options; None where there is no twistd.
     """
 
     name = "revproxy"
 
-    def __init__(self, config: Config, reactor: Any, environment: MutableMapping[str, str] | None = None) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        environment: MutableMapping[str, str] | None = None,
+        *,
+        origin: Origin | None = None,
+        plugged: Sequence[Plugged] = (),
+        twistd: MutableMapping[str, Any] | None = None,
+    ) -> None:
         self._reactor = reactor
-        path = config.access_log.path
-        self._stapling: Stapling | None = None
-        self.certificates: Certificates | None = None
-        """What TLS is spoken with; None where no listener speaks it."""
-        if any(listener.tls for listener in config.listeners):
-            stapling = Stapling(Responders(reactor).ask, time.time) if config.tls.ocsp_stapling else None
-            self.certificates = Certificates(
-                config, in_thread=in_thread_of(reactor), staple=stapling.of if stapling is not None else None
-            )
-            self._stapling = stapling
-        self.acme = open_acme(config, self.certificates, reactor) if self.certificates is not None else None
-        """Who has certificates issued; None where nobody does."""
+        self._is_program = origin is None
         environment = {} if environment is None else environment
-        self._sockets = bind(config.listeners, inherit(environment, os.getpid()))
+        self._predecessor: Predecessor | None = predecessor(environment)
+        self._pid_file = PidFile(twistd)
         try:
-            self.access_log = AccessLog(path, config.access_log.format) if path is not None else None
-        except BaseException:
-            release(self._sockets)
+            opened = open_for(config, reactor, inherit(environment, os.getpid()), self._predecessor)
+        except ConfigError as mistake:
+            if self._predecessor is not None:
+                self._predecessor.failed(str(mistake))
             raise
-        self._no_log = NoLog()
-        self.notifications = listen_to(environment, os.getpid())
+        told = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
+        self._variables = {name: environment[name] for name in told if name in environment}
+        self.master = Master(
+            opened,
+            origin or Origin(),
+            reactor,
+            workers=1 if self._is_program else config.worker_count,
+            notifications=listen_to(environment, os.getpid()),
+            plugged=plugged,
+            drop=self._drop,
+        )
+        self.master.on_serving.append(self._serving)
+        self.master.on_failed.append(self._failed)
+        self.control: Control | None = None
+        """Where tools speak with it; None in a program."""
+        if not self._is_program:
+            try:
+                self.control = Control(
+                    config.control.socket,
+                    self._admin,
+                    reactor,
+                    environment=environment,
+                    identity=new_identity(twistd),
+                )
+            except BaseException:
+                opened.release()
+                raise
+        self._previous: dict[int, Any] = {}
+        self._drained: Deferred[int] | None = None
+
+    # What tests and programs look at: the worker in this process.
+
+    @property
+    def worker(self) -> Worker:
+        """The worker of a service that has one process."""
+        assert self.master.worker is not None
+        return self.master.worker
+
+    @property
+    def config(self) -> Config:
+        """What is in force."""
+        return self.master.config
+
+    @property
+    def acceptors(self) -> list[Acceptor]:
+        """What accepts."""
+        return self.worker.acceptors
+
+    @property
+    def generation(self) -> Generation | None:
+        """The tree and the upstreams; None before the start."""
+        return self.worker.generation
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """What TLS is spoken with."""
+        return self.worker.certificates
+
+    @property
+    def acme(self) -> Any:
+        """Who has certificates issued; None where nobody does."""
+        return self.worker.acme.issuance
+
+    @property
+    def store(self) -> IStore | None:
+        """Where responses are kept; None where no route is cached."""
+        return self.worker.store.store
+
+    @property
+    def access_log(self) -> AccessLog | None:
+        """The access log, as it was opened before any worker was there."""
+        return self.master.opened.access_log
+
+    @property
+    def sweep(self) -> Sweep:
+        """What keeps deadlines."""
+        return self.worker.sweep
+
+    @property
+    def budget(self) -> OctetBudget:
+        """The octets held."""
+        return self.worker.budget
+
+    @property
+    def notifications(self) -> Any:
         """What a supervisor is told."""
-        self.sweep = Sweep(reactor)
-        self.budget = OctetBudget(config.limits.buffered_octets)
-        self.acceptors: list[Acceptor] = []
-        self.generation: Generation | None = None
-        self.store: IStore | None = None
-        """What all cached routes keep responses in; None where no route is cached."""
-        self._request_ids = RequestIds(os.urandom(11))
-        self._previous_signal: Any = None
-
-    def startService(self) -> None:
-        """Begins to accept."""
-        super().startService()
-        config = self.config
-        if is_caching(config):
-            self.store = open_store(config.cache, self._reactor)
-        self.generation = Generation(config, Surroundings(self._reactor, self.sweep, self.budget, self.store))
-        log = self.access_log
-        certificates = self.certificates
-        for options, sock in self._sockets:
-            dispatch = guarded(self.generation, options, certificates)
-            if self.acme is not None and not options.tls:
-                dispatch = self.acme.answers.before(dispatch)
-            frontend = Frontend(
-                limits=config.limits,
-                dispatch=dispatch,
-                record=log.record if log is not None else self._no_log.record,
-                sweep=self.sweep,
-                budget=self.budget,
-                new_request_id=self._request_ids.next,
-                trusted=config.trusted_proxies,
-                scheme=b"https" if options.tls else b"http",
-            )
-            if options.tls and certificates is not None:
-                acceptor: Acceptor = SecureAcceptor(options, sock, frontend, self._reactor, certificates)
-            else:
-                acceptor = Acceptor(options, sock, frontend, self._reactor)
-            self.acceptors.append(acceptor)
-            acceptor.port.start()
-        if certificates is not None:
-            certificates.warn()
-            self.sweep.on_tick.append(certificates.tick)
-            if self._stapling is not None:
-                self._stapling.cover(certificates.all)
-                certificates.on_change.append(self._stapling.cover)
-                self.sweep.on_tick.append(self._stapling.tick)
-        if self.acme is not None:
-            self.sweep.on_tick.append(self.acme.tick)
-        if log is not None:
-            self.sweep.on_tick.append(log.flush)
-            log.warn_if_unseen()
-        self._listen_for_signal()
-        self.sweep.on_tick.append(self.notifications.tick)
-        self._reactor.callLater(0, lambda: self.notifications.ready(self.sweep.now(), self.figures))
-        self.sweep.start()
-        # What exists now lives as long as the process: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        for acceptor in self.acceptors:
-            _log.info("revproxy {version} listens on {address}", version=VERSION, address=acceptor.shown)
-
-    def _listen_for_signal(self) -> None:
-        """SIGUSR1 opens the access log again, as nginx does; whoever listened for it before is called as well."""
-
-        def reopen(number: int, frame: Any) -> None:
-            self._reactor.callFromThread(self.reopen_log)
-            if callable(self._previous_signal):
-                self._previous_signal(number, frame)
-
-        def ignore(number: int, frame: Any) -> None:
-            self._reactor.callFromThread(
-                _log.warn, "SIGHUP is ignored: there is no reload yet; restart to use a changed configuration"
-            )
-
-        try:
-            self._previous_signal = signal.signal(signal.SIGUSR1, reopen)
-            # By default it would end the process at once, and whoever comes from other servers expects a reload.
-            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-                signal.signal(signal.SIGHUP, ignore)
-        except ValueError:
-            # Not in the main thread: somebody embeds us, and signals are theirs.
-            self._previous_signal = None
-
-    def reopen_log(self) -> None:
-        """Opens the access log again."""
-        if self.access_log is not None:
-            self.access_log.reopen(self.sweep.now())
-
-    def figures(self) -> Figures:
-        """How much is going on."""
-        log = self.access_log or self._no_log
-        return Figures(sum(len(acceptor.frontend.channels) for acceptor in self.acceptors), log.taken)
+        return self.master.notifications
 
     @property
     def channels(self) -> list[Channel]:
         """All connections of clients."""
-        return [channel for acceptor in self.acceptors for channel in acceptor.frontend.channels]  # type: ignore[misc]
+        return self.worker.channels
+
+    # From the start to the end.
+
+    def startService(self) -> None:
+        """Begins to accept."""
+        super().startService()
+        self.master.start()
+        self._listen_for_signals()
+        for options, sock in self.master.opened.sockets:
+            _log.info("revproxy {version} listens on {address}", version=VERSION, address=shown(options, sock))
+        if self.control is not None:
+            self.control.start()
+
+    def _admin(self) -> Site:
+        return admin_site(admin_root(Operations(self.master, self.upgrade, self.end)), self._reactor)
+
+    def _serving(self) -> None:
+        if self._predecessor is not None:
+            self._predecessor.ready()
+
+    def _failed(self, text: str) -> None:
+        """No worker can start: the program ends as it would have, had it found out before."""
+        if self._predecessor is not None:
+            self._predecessor.failed(text)
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._end_as_failed)
+        self._reactor.stop()
+
+    def _end_as_failed(self) -> None:
+        self._pid_file.remove()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(FAILED)
+
+    def _drop(self) -> None:
+        """In a child: what is the master's."""
+        if self.control is not None:
+            self.control.drop()
+        if self._predecessor is not None:
+            self._predecessor.drop()
+
+    def _listen_for_signals(self) -> None:
+        """SIGUSR1 opens the access log again, as nginx does; SIGHUP reloads; SIGUSR2 upgrades. Whoever listened for
+        the first before is called as well."""
+        orders = {signal.SIGUSR1: self.master.reopen_logs}
+        if not self._is_program:
+            orders |= {signal.SIGHUP: self._reload, signal.SIGUSR2: self._upgrade}
+        try:
+            for number, order in orders.items():
+                self._previous[number] = signal.signal(number, self._signalled(number, order))
+        except ValueError:
+            # Not in the main thread: somebody embeds us, and signals are theirs.
+            self._previous.clear()
+
+    def _signalled(self, number: int, order: Any) -> Any:
+        def heard(came: int, frame: Any) -> None:
+            self._reactor.callFromThread(order)
+            previous = self._previous.get(number)
+            if callable(previous) and previous is not signal.default_int_handler:
+                previous(came, frame)
+
+        return heard
+
+    def _reload(self) -> None:
+        # What is wrong has been said in the log.
+        self.master.reloads.reload().addErrback(lambda failure: failure.trap(ConfigError, Refused) and None)
+
+    def _upgrade(self) -> None:
+        self.upgrade().addErrback(lambda failure: failure.trap(Refused) and None)
+
+    def reopen_log(self) -> None:
+        """Opens the access log again."""
+        self.master.reopen_logs()
+
+    def upgrade(self) -> Deferred[int]:
+        """Has a new process of the same command take over, and drains: its process id. Fails with Refused."""
+        return Deferred.fromCoroutine(self._have_successor())
+
+    async def _have_successor(self) -> int:
+        master = self.master
+        if master.state != "serving":
+            raise Refused(f"there is no upgrade while the state is {master.state!r}")
+        master.state = "upgrading"
+        try:
+            pid = await succeed(master.opened.sockets, self._reactor, self._variables, self._pid_file)
+        except Refused as refusal:
+            master.state = "serving"
+            _log.error("{refusal}", refusal=refusal)
+            raise
+        _log.info("process {pid} has taken over; this one ends what it has begun", pid=pid)
+        master.hand_over(pid)
+        # Whoever asked hears of it first.
+        self._reactor.callLater(0.1, self._reactor.stop)
+        return pid
+
+    def end(self) -> None:
+        """Drains and ends the program."""
+        self._reactor.callLater(0.1, self._reactor.stop)
 
     def stopService(self) -> Deferred[None] | None:
         """Stops accepting, lets exchanges in flight end within ``limits.drain_timeout``, then cuts the rest."""
         super().stopService()
-        if self.generation is None:
-            release(self._sockets)
-            self.notifications.close()
+        if not self.master.members:
+            self.master.opened.release()
+            self.master.notifications.close()
+            if self.control is not None:
+                self.control.stop()
             return None
-        for acceptor in self.acceptors:
-            acceptor.stop()
-        if self.acme is not None:
-            self.acme.stop()
-        for channel in self.channels:
-            channel.drain()
-        count = len(self.channels)
-        _log.info(
-            "stopping: nothing is accepted any more"
-            + ("; {count} connections in use get up to {seconds:g} s to end" if count else ""),
-            count=count,
-            seconds=self.config.limits.drain_timeout,
-        )
-        self.notifications.stopping(self.sweep.now(), self.config.limits.drain_timeout)
-        done: Deferred[None] = Deferred()
-        self._drain(self.sweep.now() + self.config.limits.drain_timeout, done)
-        return done
+        return self.master.drain().addCallback(self._ended)
 
-    def _drain(self, deadline: float, done: Deferred[None]) -> None:
-        channels = self.channels
-        if channels and self.sweep.now() < deadline:
-            self._reactor.callLater(DRAIN_POLL, self._drain, deadline, done)
-            return
-        if channels:
-            _log.warn("{count} connections are cut: the time to drain is over", count=len(channels))
-        for channel in channels:
-            channel.stop()
-        if self.generation is not None:
-            self.generation.stop()
-        if self.store is not None:
-            self.store.stop()
-        self.sweep.stop()
-        if self.access_log is not None:
-            self.access_log.close(self.sweep.now())
-        self.notifications.close()
-        done.callback(None)
+    def _ended(self, cut: int) -> None:
+        if self.control is not None:
+            self.control.stop()

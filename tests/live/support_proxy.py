@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
+import shutil
 import signal
+import socket
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.live.support_process import Child, python, until
+from tests.live.support_process import PATIENCE, Child, python, until
 
 TWISTD = Path(sys.executable).with_name("twistd")
 REVPROXY = Path(sys.executable).with_name("revproxy")
 _numbers = itertools.count(1)
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class Front(Child):
@@ -34,6 +41,8 @@ class Proxy(Front):
         folder = folder / f"proxy{number}"
         self.log = folder / "access.log"
         chosen: list[str | Path] = ["--listen", "127.0.0.1:0"] if listen else []
+        # Its control socket's folder; the name of a socket has to be short.
+        self.runtime = Path(tempfile.mkdtemp(prefix="rp"))
         super().__init__(
             f"proxy{number}",
             [
@@ -41,7 +50,36 @@ class Proxy(Front):
                 *("--access-log", self.log, "--log-format", log_format),
             ],
             folder,
+            variables={"RUNTIME_DIRECTORY": str(self.runtime)},
         )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        shutil.rmtree(self.runtime, ignore_errors=True)
+
+    def order(self, method: str, path: str, body: object = None, *, pid: int | None = None) -> tuple[int, Any]:
+        """Says something at the control socket: the status and the JSON that comes back."""
+        connection = _UnixConnection(self.runtime / f"{pid or self.process.pid}.sock")
+        try:
+            content = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def status(self, *, pid: int | None = None) -> dict[str, Any]:
+        """What ``revproxy status`` shows."""
+        code, told = self.order("GET", "/status", pid=pid)
+        assert code == 200, told
+        found: dict[str, Any] = told
+        return found
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers, in their order."""
+        return [worker["pid"] for worker in self.status()["workers"]]
 
     @classmethod
     def to(cls, folder: Path, *servers: str, log_format: str = "json") -> Proxy:
@@ -103,6 +141,19 @@ class Proxy(Front):
         records = found()
         assert len(records) == 1, records
         return records[0]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(str(self._path))
 
 
 class StockSite(Front):

@@ -1,0 +1,174 @@
+"""The socket over which tools speak with the running proxy: where it is, who may, and what answers there.
+
+It is a unix socket of the user that the proxy runs as, in a folder that nobody else may write to: whoever can open it
+may do anything with the proxy. Where it is, unless the configuration says so, both sides work out from the same list.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from revproxy.errors import ConfigError
+from revproxy.service.privileges import Identity
+from revproxy.wire.listen import bind_unix
+
+_log = Logger()
+
+BACKLOG: Final = 64
+SUFFIX: Final = ".sock"
+
+
+def folders(environment: Mapping[str, str], uid: int) -> list[str]:
+    """Where the socket may be, the best place first: what systemd made for the service, the system's folder for root,
+    the user's own, and one in /tmp."""
+    found = []
+    given = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    if given:
+        found.append(given)
+    if uid == 0:
+        found.append("/run/revproxy")
+    own = environment.get("XDG_RUNTIME_DIR", "")
+    if own.startswith("/"):
+        found.append(os.path.join(own, "revproxy"))
+    found.append(f"/tmp/revproxy-{uid}")
+    return found
+
+
+def flaw_of(folder: str, uid: int) -> str:
+    """Why a folder is not safe to have the socket in; empty if it is."""
+    try:
+        status = os.lstat(folder)
+    except OSError as reason:
+        return reason.strerror or str(reason)
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is no folder"
+    if status.st_uid not in (0, uid):
+        return f"it belongs to user id {status.st_uid}"
+    if status.st_mode & 0o022:
+        return "others may write to it"
+    return ""
+
+
+def choose(environment: Mapping[str, str], uid: int) -> str:
+    """The first folder that can be used; made where it is not there. Raises ConfigError, which says why none can."""
+    reasons = []
+    for folder in folders(environment, uid):
+        try:
+            # Root may become somebody else, who has to get at its own socket there.
+            os.makedirs(folder, mode=0o755 if uid == 0 else 0o700, exist_ok=True)
+        except OSError as reason:
+            reasons.append(f"{folder}: {reason.strerror or reason}")
+            continue
+        flaw = flaw_of(folder, uid)
+        if not flaw and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+        reasons.append(f"{folder}: {flaw or 'it can not be written'}")
+    raise ConfigError("there is no place for the control socket: " + "; ".join(reasons))
+
+
+class Control:
+    """Listens there. Bound when it is made, since that may take rights that are given up later.
+
+    :param path: what the configuration says: a path, ``off``, or None to choose one.
+    :param site: makes what answers.
+    :param identity: whom the socket will belong to; None for whoever makes it.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        site: Callable[[], Site],
+        reactor: Any,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        identity: Identity | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._site = site
+        self._port: Any = None
+        self.path = ""
+        """Where it is; empty where there is none."""
+        self._inode = 0
+        self._socket: socket.socket | None = None
+        if path == "off":
+            return
+        if path is None:
+            try:
+                path = os.path.join(choose(environment, os.geteuid()), f"{os.getpid()}{SUFFIX}")
+            except ConfigError as mistake:
+                # The proxy is worth more than its tools.
+                _log.warn("{mistake}; revproxy reload, status and the like won't find this process", mistake=mistake)
+                return
+            _remove_dead(os.path.dirname(path))
+            _remove(path)
+        elif os.path.lexists(path) and stat.S_ISSOCK(os.lstat(path).st_mode):
+            # Whose place this process takes has it; a second one that is no successor fails at its listeners.
+            _remove(path)
+        before = os.umask(0o177)
+        try:
+            self._socket = bind_unix(path, BACKLOG)
+        except ConfigError as mistake:
+            raise ConfigError(f"control.socket: {mistake}") from None
+        finally:
+            os.umask(before)
+        if identity is not None and os.geteuid() == 0:
+            os.chown(path, identity.uid, identity.gid)
+        self.path = path
+        self._inode = os.lstat(path).st_ino
+
+    def start(self) -> None:
+        """Begins to answer."""
+        if self._socket is not None:
+            site = self._site()
+            # What operators do is said where it is done.
+            site.noisy = False
+            site.log = _say_nothing  # type: ignore[method-assign]
+            self._port = self._reactor.adoptStreamPort(self._socket.fileno(), socket.AF_UNIX, site)
+            _log.info("tools find this process at {path}", path=self.path)
+
+    def drop(self) -> None:
+        """In a child: closes copies, and nothing else."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._port is not None:
+            self._port.socket.close()
+
+    def stop(self) -> None:
+        """Answers no more; the file goes, unless it is another process's by now."""
+        if self._port is not None:
+            self._port.stopListening()
+            self._port = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            try:
+                if os.lstat(self.path).st_ino == self._inode:
+                    os.unlink(self.path)
+            except OSError:
+                pass
+
+
+def _say_nothing(request: Any) -> None:
+    """No line."""
+
+
+def _remove_dead(folder: str) -> None:
+    """Takes away what processes left behind that could not, or were killed."""
+    for name in os.listdir(folder):
+        pid = name.removesuffix(SUFFIX)
+        if name.endswith(SUFFIX) and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
+            _remove(os.path.join(folder, name))
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
