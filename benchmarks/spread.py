@@ -193,7 +193,10 @@ def share(figures: list[int]) -> str:
     return f"{100 * max(figures) / max(sum(figures), 1):.0f} %"
 
 
-def measured(arrangement: str, count: int, clients: Callable[[int, list[str]], None], addresses: list[str]) -> list[str]:
+Clients = Callable[[int, list[str]], None]
+
+
+def measured(arrangement: str, count: int, clients: Clients, addresses: list[str]) -> list[str]:
     """A row of the table."""
     tally = Board(count)
     children, port, sockets = serve(arrangement, count, tally)
