@@ -23,6 +23,8 @@ _log = Logger()
 
 BACKLOG: Final = 64
 SUFFIX: Final = ".sock"
+SYSTEM_FOLDER: Final = "/run/revproxy"
+"""Of a process that begins as root."""
 
 
 def folders(environment: Mapping[str, str], uid: int) -> list[str]:
@@ -33,7 +35,7 @@ def folders(environment: Mapping[str, str], uid: int) -> list[str]:
     if given:
         found.append(given)
     if uid == 0:
-        found.append("/run/revproxy")
+        found.append(SYSTEM_FOLDER)
     own = environment.get("XDG_RUNTIME_DIR", "")
     if own.startswith("/"):
         found.append(os.path.join(own, "revproxy"))
@@ -61,8 +63,10 @@ def choose(environment: Mapping[str, str], uid: int) -> str:
     reasons = []
     for folder in folders(environment, uid):
         try:
-            # Root may become somebody else, who has to get at its own socket there.
-            os.makedirs(folder, mode=0o755 if uid == 0 else 0o700, exist_ok=True)
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            if folder == SYSTEM_FOLDER and uid == 0:
+                # Root may become somebody else, who has to get at its own socket there.
+                os.chmod(folder, 0o755)
         except OSError as reason:
             reasons.append(f"{folder}: {reason.strerror or reason}")
             continue
@@ -130,7 +134,11 @@ class Control:
             # What operators do is said where it is done.
             site.noisy = False
             site.log = _say_nothing  # type: ignore[method-assign]
-            self._port = self._reactor.adoptStreamPort(self._socket.fileno(), socket.AF_UNIX, site)
+            try:
+                self._port = self._reactor.adoptStreamPort(self._socket.fileno(), socket.AF_UNIX, site)
+            except OSError as reason:
+                _log.warn("nobody can be answered at {path}: {reason}", path=self.path, reason=reason)
+                return
             _log.info("tools find this process at {path}", path=self.path)
 
     def drop(self) -> None:
