@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import attrs
 from twisted.application.service import IService
@@ -21,6 +21,9 @@ from revproxy.config.model import Config
 from revproxy.errors import ConfigError
 from revproxy.service.origin import Origin
 from revproxy.wire import reactor as lean_reactor
+
+if TYPE_CHECKING:
+    from revproxy.service.event_log import EventLog
 
 UNUSABLE = 2
 
@@ -117,10 +120,24 @@ def makeService(options: Options) -> IService:
         )
     except ConfigError as mistake:
         _stop(f"{options['config'] or 'revproxy'}: {mistake}")
-    privileges.give_log(service.access_log, privileges.new_identity(options.parent))
+    service.observer = _event_log(options, reactor)
+    for log in (service.access_log, service.observer):
+        privileges.give_log(log, privileges.new_identity(options.parent))
     reactor.callWhenRunning(_end_on_signals, reactor)
     reactor.callWhenRunning(privileges.warn, options["loaded"])
     return service
+
+
+def _event_log(options: Options, reactor: Any) -> EventLog | None:
+    """The log of events; None where twistd is to choose."""
+    from revproxy.service.event_log import open_event_log
+
+    if options.parent is None:
+        return None
+    try:
+        return open_event_log(options["loaded"].log, reactor, twistd=options.parent, environment=os.environ)
+    except ConfigError as mistake:
+        _stop(f"{options['config'] or 'revproxy'}: {mistake}")
 
 
 def _end_on_signals(reactor: Any) -> None:

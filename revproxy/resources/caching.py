@@ -242,7 +242,7 @@ class CachingResource(Resource):
 
     def _lost(self, stored: StoredResponse, mistake: OSError) -> None:
         url = stored.head.url.decode("latin-1")
-        _log.warn("the store lost the content of {url}: {mistake}", url=url, mistake=mistake)
+        _log.warn("the store lost the content of {url}: {reason}", url=url, reason=mistake)
         self.store.remove(stored)
 
     def _pass(self, request: Request, controls: RequestControls, reason: Reason) -> None:

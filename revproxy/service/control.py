@@ -139,7 +139,7 @@ class Control:
             except OSError as reason:
                 _log.warn("nobody can be answered at {path}: {reason}", path=self.path, reason=reason)
                 return
-            _log.info("tools find this process at {path}", path=self.path)
+            _log.debug("tools find this process at {path}", path=self.path)
 
     def drop(self) -> None:
         """In a child: closes copies, and nothing else."""

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from revproxy.config.model import Config
 from revproxy.errors import ConfigError
+from revproxy.service import event_log
 from revproxy.service.board import Board, Sums
 from revproxy.service.link import Refused
 from revproxy.service.members import Birth, ForkedMember, Member, OwnMember, Plugged, fork
@@ -319,7 +320,8 @@ class Master:
         return found
 
     def reopen_logs(self) -> None:
-        """Opens the access log again, everywhere."""
+        """Opens the files of both logs again, everywhere."""
+        event_log.reopen()
         if self.worker is None and self.opened.access_log is not None:
             # For workers that are forked from now on.
             self.opened.access_log.reopen(self._now())

@@ -6,14 +6,13 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from twisted.logger import Logger
 
 from revproxy.certificates.state import state_folder
 from revproxy.config.model import Config
-from revproxy.service.access_log import AccessLog
 
 _log = Logger()
 
@@ -44,7 +43,14 @@ def new_identity(twistd: Mapping[str, Any] | None) -> Identity | None:
     return Identity(uid, gid)
 
 
-def give_log(log: AccessLog | None, identity: Identity | None) -> None:
+class Log(Protocol):
+    """What may have a file."""
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Makes them its owner, if it is root's."""
+
+
+def give_log(log: Log | None, identity: Identity | None) -> None:
     """Lets a log file that root made be opened again by who the process will be."""
     if log is not None and identity is not None and os.geteuid() == 0:
         log.give_to(identity.uid, identity.gid)

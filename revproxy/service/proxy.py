@@ -10,7 +10,8 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from twisted.web.server import Site
 
 from revproxy._version import VERSION
@@ -22,6 +23,7 @@ from revproxy.errors import ConfigError
 from revproxy.interfaces import IStore
 from revproxy.service.access_log import AccessLog
 from revproxy.service.control import Control
+from revproxy.service.event_log import set_process
 from revproxy.service.generation import Generation
 from revproxy.service.inherited import inherit
 from revproxy.service.link import Refused
@@ -90,6 +92,7 @@ class ProxyService(Service):
             notifications=listen_to(environment, os.getpid()),
             plugged=plugged,
             drop=self._drop,
+            named=set_process,
         )
         self.master.on_serving.append(self._serving)
         self.master.on_failed.append(self._failed)
@@ -108,7 +111,14 @@ class ProxyService(Service):
                 opened.release()
                 raise
         self._previous: dict[int, Any] = {}
-        self._drained: Deferred[int] | None = None
+        self.observer: Any = None
+        """Who observes the events of the program (an ILogObserver); None where twistd is to choose."""
+
+    def setServiceParent(self, parent: Any) -> None:
+        """twistd makes this part of the application, and asks that for an observer afterwards."""
+        super().setServiceParent(parent)
+        if self.observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.observer)
 
     # What tests and programs look at: the worker in this process.
 

@@ -23,6 +23,7 @@ from revproxy.config.model import Config, Listener
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
 from revproxy.errors import ConfigError
+from revproxy.service import event_log
 from revproxy.service.access_log import AccessLog, NoLog
 from revproxy.service.board import Board, Sums, Turn
 from revproxy.service.carrying import CarriedAcme, CarriedStore, carry_store
@@ -442,6 +443,7 @@ def _touched(worker: Worker, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reopen(worker: Worker, arguments: dict[str, Any]) -> None:
+    event_log.reopen()
     worker.reopen_log()
 
 
