@@ -1,8 +1,9 @@
-"""The small tools beside ``twistd``: ``revproxy check FILE``, ``routes FILE``, ``explain URL``, ``purge``, ``ca``,
-``install-systemd``, ``schema``.
+"""The small tools beside ``twistd``. For a configuration: ``revproxy check FILE``, ``routes FILE``, ``explain URL``,
+``purge``, ``ca``, ``install-systemd``, ``schema``. For the running proxy: ``status``, ``reload``, ``rollback``,
+``drain``, ``upgrade``, ``top``, ``tail``, ``dashboard``.
 
-Exit codes: 0 all is well, 1 what was asked for could not be done (the server gave no answer, the folder can't be
-written), 2 the configuration or the command line can't be used.
+Exit codes: 0 all is well, 1 what was asked for could not be done (no proxy is running, the server gave no answer, the
+folder can't be written), 2 the configuration or the command line can't be used.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from revproxy.config.mistakes import Mistake
 from revproxy.config.model import Config, TLSOptions
 from revproxy.config.schema import schema
 from revproxy.config.table import text as table_of_limits
+from revproxy.control import commands, completion, dashboard, tail, top
+from revproxy.control.find import add_arguments as add_which
+from revproxy.control.find import finder
 from revproxy.errors import ConfigError
 from revproxy.explain.arguments import add_explain, add_purge
 from revproxy.service.install import add_arguments as add_install
@@ -79,11 +83,41 @@ def _parser() -> argparse.ArgumentParser:
     add_explain(tools.add_parser("explain", help="say what happens to a request, what is cached and why"), _explain)
     add_purge(tools.add_parser("purge", help="remove stored responses from the folder of the cache"), _purge)
     add_install(tools.add_parser("install-systemd", help="write units for systemd, with this installation's paths"))
+    _add_control(tools)
     tool = tools.add_parser("schema", help="print the JSON Schema of the configuration")
     tool.set_defaults(run=_schema)
+    tool = tools.add_parser("completion", help="print what makes a shell complete these words")
+    completion.add_arguments(tool)
+    tool.set_defaults(run=lambda arguments: completion.run(arguments, _parser()))
     # Without help text it is left out of the list: it is for those who write the documentation.
     tools.add_parser("limits-table").set_defaults(run=_limits_table)
     return parser
+
+
+def _add_control(tools: Any) -> None:
+    """What is said to the running proxy."""
+    for name in commands.NAMES:
+        tool = tools.add_parser(name, help=commands.help_of(name))
+        commands.add_arguments(name, tool)
+        add_which(tool)
+        tool.set_defaults(run=_ordering(name))
+    for name, module, help in (
+        ("top", top, "show rates, times, servers and requests in the terminal, each second"),
+        ("tail", tail, "print a line for each request as it ends"),
+        ("dashboard", dashboard, "open the running proxy's page in a browser"),
+    ):
+        tool = tools.add_parser(name, help=help)
+        module.add_arguments(tool)
+        add_which(tool)
+        tool.set_defaults(run=_showing(module))
+
+
+def _ordering(name: str) -> Any:
+    return lambda arguments: commands.run(name, arguments, finder(arguments))
+
+
+def _showing(module: Any) -> Any:
+    return lambda arguments: module.run(arguments, finder(arguments))
 
 
 def _certificate_mistakes(config: Config) -> Iterable[Mistake]:

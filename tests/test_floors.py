@@ -31,6 +31,7 @@ FLOORS = {
     "tap": 5,
     "": 5,
     "explain": 5,
+    "control": 5,
     "cli": 6,
     "demo": 5,
 }

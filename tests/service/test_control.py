@@ -14,8 +14,9 @@ import pytest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from revproxy.admin.place import flaw_of, folders
 from revproxy.errors import ConfigError
-from revproxy.service.control import Control, choose, flaw_of, folders
+from revproxy.service.control import Control, choose
 from revproxy.service.privileges import Identity
 from tests.support.sockets import Turns
 
