@@ -28,7 +28,7 @@ class ExternalAccount:
     """An account at the operator of the ACME server, which the ACME account is bound to (RFC 8555 §7.3.4)."""
 
     key_id: str = required("The key identifier that the operator of the server has given you.")
-    key: str = required("The MAC key that goes with it, in base64url as it was given.")
+    key: str = required("The MAC key that goes with it, in base64url as it was given.", secret=True)
 
 
 @attrs.frozen(kw_only=True)

@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 
 from revproxy.config.acme_tables import AcmeOptions
+from revproxy.config.admin_tables import Admin
 from revproxy.config.cache_tables import Cache, RouteCache, RouteCacheKey, switched_cache
 from revproxy.config.hosts import tidy_patterns
 from revproxy.config.setting import GIB, KIB, MIB, YEAR, Network, as_tuple, required, setting
@@ -28,6 +29,7 @@ __all__ = [  # what is read here as well
     "KIB",
     "MIB",
     "YEAR",
+    "Admin",
     "Cache",
     "Network",
     "RouteCache",
@@ -462,6 +464,7 @@ class Config:
     access_log: AccessLog = setting(AccessLog(), "The access log.")
     log: Log = setting(Log(), "The log of events.")
     control: Control = setting(Control(), "The control socket.")
+    admin: Admin = setting(Admin(), "What can be looked at while it runs, and by whom over TCP.")
 
     @property
     def worker_count(self) -> int:

@@ -36,6 +36,7 @@ def setting(
     short: str = "",
     alone: bool = False,
     switch: bool = False,
+    secret: bool = False,
     converter: Any = None,
 ) -> Any:
     """An optional attribute of the configuration, with what the documentation says of it.
@@ -45,7 +46,7 @@ def setting(
     a word in ``one_of`` exactly one is written. ``keyed`` says that the tables have names in TOML
     ([upstream.NAME]), and which attribute holds the name. ``short``: a plain string stands for a table in
     which only this attribute is set. ``alone``: a single value may stand without its list. ``switch``: ``true``
-    stands for a table with every default, ``false`` for none.
+    stands for a table with every default, ``false`` for none. ``secret``: its value is never shown.
     """
     metadata = {
         "help": help,
@@ -60,6 +61,7 @@ def setting(
         "short": short,
         "alone": alone,
         "switch": switch,
+        "secret": secret,
     }
     if converter is None and isinstance(default, tuple):
         converter = alone_as_tuple if alone else as_tuple
@@ -73,13 +75,15 @@ def required(
     least: float | None = None,
     short: str = "",
     several: bool = False,
+    secret: bool = False,
 ) -> Any:
     """An attribute that must be written.
 
     ``short``: a plain string stands for a table in which only this attribute is set. ``several``: lists are
-    taken.
+    taken. ``secret``: its value is never shown.
     """
     metadata = {"help": help, "unit": unit, "answer": "", "choices": (), "least": least, "short": short}
+    metadata["secret"] = secret
     return attrs.field(converter=as_tuple if several else None, metadata=metadata)
 
 

@@ -54,6 +54,8 @@ class Setting:
     """Whether a single value may stand without its list."""
     switch: bool
     """Whether ``true`` may stand for a table with every default, and ``false`` for none."""
+    secret: bool
+    """Whether its value is never shown."""
     table: type[Any] | None
     """The class of the table, or of each of them."""
 
@@ -120,6 +122,7 @@ def _setting(attribute: attrs.Attribute[Any], hint: Any) -> Setting:
         short=metadata.get("short", ""),
         alone=metadata.get("alone", False),
         switch=metadata.get("switch", False),
+        secret=metadata.get("secret", False),
         table=hint if kind == "table" else None,
     )
 

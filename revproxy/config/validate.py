@@ -8,7 +8,9 @@ from pathlib import Path as FilePath
 
 import attrs
 
+from revproxy.config.admin_tables import Admin
 from revproxy.config.checks.acme import check_acme
+from revproxy.config.checks.admin import check_admin
 from revproxy.config.checks.cache import check_cache
 from revproxy.config.checks.control import check_control
 from revproxy.config.checks.listeners import check_listeners
@@ -48,6 +50,7 @@ def settle(config: Config, folder: FilePath | None, also: Iterable[Check] = ()) 
         *check_acme(clean),
         *check_cache(clean),
         *check_control(clean),
+        *check_admin(clean),
     ]
     kept = independent(checks, {mistake.path for mistake in mistakes})
     wrong = {mistake.path for mistake in (*mistakes, *kept) if not mistake.warning}
@@ -79,6 +82,19 @@ def _absolute(config: Config, folder: FilePath) -> Config:
         tls=_tls(config.tls, folder),
         cache=cache,
         control=control,
+        admin=_admin(config.admin, folder),
+    )
+
+
+def _admin(options: Admin, folder: FilePath) -> Admin:
+    def seen(file: str | None) -> str | None:
+        return _seen_from(folder, file) if file else file
+
+    return attrs.evolve(
+        options,
+        token_file=seen(options.token_file),
+        certificate=seen(options.certificate),
+        client_ca=seen(options.client_ca),
     )
 
 

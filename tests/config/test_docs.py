@@ -27,7 +27,7 @@ def test_examples(text: str, name: str, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(blocks("toml")) == 8
+    assert len(blocks("toml")) == 9
     assert len(blocks("python")) == 1
 
 
