@@ -85,7 +85,7 @@ class Answers(Resource):
             refuse_method(request, self._method)
         else:
             try:
-                arguments = _query(request) if self._method == b"GET" else _body(request)
+                arguments = query_of(request) if self._method == b"GET" else _body(request)
             except Refusal as refusal:
                 answer(request, refusal.status, {"error": str(refusal), "mistakes": []})
             else:
@@ -136,7 +136,7 @@ def answer_later(request: Request, coming: Awaitable[Any], write: Callable[[Any]
     work.addErrback(lambda failure: _log.failure("an admin request could not be answered", failure))
 
 
-def _query(request: Request) -> Arguments:
+def query_of(request: Request) -> Arguments:
     """The query's arguments; of several of one name the last counts."""
     return {
         name.decode("utf-8", "replace"): values[-1].decode("utf-8", "replace")

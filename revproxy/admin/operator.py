@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from revproxy.config.model import Config
+from revproxy.observe.counters import Counters
 
 
 class Refusal(Exception):
@@ -48,6 +49,12 @@ class Operator(Protocol):
     async def ask(self, order: str, arguments: dict[str, Any]) -> list[tuple[int, Any]]:
         """Every worker's answer to an order, by the worker's number; without those that gave none."""
 
+    async def counted(self) -> Counters:
+        """What all workers together counted, up to now, those that are gone included. To be read, not changed."""
+
+    def points(self) -> Sequence[dict[str, Any]]:
+        """The figures of the last minutes, second by second, the oldest first."""
+
     def subscribe(self, kind: str, told: Callable[[int, Any], None]) -> Callable[[], None]:
         """Has ``told`` called with a worker's number and a value whenever a worker pushes one of this kind; "lost" is
-        pushed for a worker that is gone. Returns what ends that."""
+        pushed for a worker that is gone, and "point" once a second (of no worker: -1). Returns what ends that."""

@@ -9,15 +9,25 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from revproxy.admin.answers import LARGEST_BODY, Answered, Answers, Arguments, answer
+from revproxy.admin.answers import LARGEST_BODY, Answered, Answering, Answers, Arguments, answer
+from revproxy.admin.looking import add_looks
 from revproxy.admin.operator import Operator, Refusal
+from revproxy.admin.orders import add_orders
+from revproxy.admin.sessions import ONE_TIME, Sessions
 
 _TOO_LARGE: Final = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-def admin_root(operator: Operator) -> Resource:
-    """The resources that every proxy has: its status, its reloads, its end."""
+def admin_root(operator: Operator, sessions: Sessions | None = None) -> Resource:
+    """All there is: the state, figures and requests to look at, reloads and other orders, the page.
+
+    :param sessions: where browsers log in over TCP; None where nobody does.
+    """
     root = Root()
+    if sessions is not None:
+        root.putChild(b"login", Answers(b"POST", _login(sessions)))
+    add_looks(root, operator)
+    add_orders(root, operator)
 
     async def status(arguments: Arguments) -> Any:
         return await operator.status()
@@ -123,6 +133,13 @@ class BoundedRequest(Request):
         if isinstance(channel, HTTPChannel) and channel.transport is not None:
             channel.transport.write(_TOO_LARGE)
             channel.transport.loseConnection()
+
+
+def _login(sessions: Sessions) -> Answering:
+    async def login(arguments: Arguments) -> Any:
+        return {"token": sessions.one_time(), "seconds": ONE_TIME}
+
+    return login
 
 
 def _flag(arguments: Arguments, name: str) -> bool:

@@ -112,5 +112,10 @@ class Points:
         return made
 
 
+def no_point(at: float) -> dict[str, Any]:
+    """The point of a second in which nothing happened."""
+    return Points(1).point(at, 0, 0)
+
+
 def _seconds(value: float | None) -> float | None:
     return None if value is None else round(value, 6)

@@ -14,6 +14,7 @@ from twisted.web.resource import IResource
 
 from revproxy.admin.root import admin_site
 from revproxy.config.model import Config
+from revproxy.observe.counters import Counters
 
 STATUS: dict[str, Any] = {
     "version": "1",
@@ -41,6 +42,8 @@ class ScriptedOperator:
         self.ordered: list[tuple[str, Any]] = []
         self.failure: Exception | None = None
         self.answers: dict[str, Callable[[dict[str, Any]], list[tuple[int, Any]]]] = {}
+        self.counters = Counters()
+        self.history: list[dict[str, Any]] = []
         self.told: dict[str, list[Callable[[int, Any], None]]] = {}
 
     def _do(self, name: str, value: Any = None) -> dict[str, Any]:
@@ -70,6 +73,12 @@ class ScriptedOperator:
         self._do(order, arguments)
         found = self.answers.get(order)
         return found(arguments) if found is not None else []
+
+    async def counted(self) -> Counters:
+        return self.counters
+
+    def points(self) -> list[dict[str, Any]]:
+        return self.history
 
     def subscribe(self, kind: str, told: Callable[[int, Any], None]) -> Callable[[], None]:
         self.told.setdefault(kind, []).append(told)
