@@ -41,6 +41,7 @@ class AccessLog:
         self._complained = float("-inf")
         self.lost = 0
         """Lines that could not be written."""
+        self._lost_told = 0
         self.taken = 0
         """Transactions that were given to ``write``."""
         self._open()
@@ -71,6 +72,12 @@ class AccessLog:
         batch.append(transaction)
         if len(batch) >= BATCH:
             self.flush(transaction.begun)
+
+    def take_lost(self) -> int:
+        """Lines that were lost since the last time."""
+        lost = self.lost - self._lost_told
+        self._lost_told = self.lost
+        return lost
 
     def flush(self, now: float) -> None:
         """Writes what has been gathered. ``now`` is seconds of the monotonic clock."""
@@ -146,14 +153,3 @@ class AccessLog:
         self.flush(now)
         if self._path != "-":
             os.close(self._fd)
-
-
-class NoLog:
-    """Counts transactions and keeps nothing of them."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def record(self, transaction: Transaction) -> None:
-        """Takes a transaction that is over."""
-        self.taken += 1

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -202,7 +203,7 @@ class Master:
             told(number, kind, value)
 
     def _failed(self, number: int, text: str) -> None:
-        _log.error("worker {number} can't start: {text}", number=number + 1, text=text)
+        _log.error("worker {number} can't start: {text}", number=number, text=text)
         if self.state == "starting":
             # What keeps one from it keeps all, and there is nothing yet to go on with.
             self.state = "failed"
@@ -220,7 +221,7 @@ class Master:
             if isinstance(member, ForkedMember) and beat and now - beat > HANGS and now - member.began > HANGS:
                 _log.error(
                     "worker {number} (process {pid}) has not answered for {seconds:.0f} s: it is killed",
-                    number=member.number + 1,
+                    number=member.number,
                     pid=member.pid,
                     seconds=now - beat,
                 )
@@ -265,7 +266,7 @@ class Master:
         _log.error(
             "worker {number} (process {pid}) {how}; it was carrying about {connections} connections, {in_flight} of "
             "them with a request under way, which are lost; another one is started{when}",
-            number=number + 1,
+            number=number,
             pid=member.pid,
             how=how,
             connections=carried.connections,
@@ -281,13 +282,14 @@ class Master:
 
     # Figures.
 
-    def sums(self) -> Sums:
-        """What all workers did and do, those that are gone included."""
+    def sums(self, told: Mapping[int, Sums] = MappingProxyType({})) -> Sums:
+        """What all workers did and do, those that are gone included. ``told`` is what some said just now; of the others
+        it is what they showed within the last second."""
         if self.worker is not None:
             return self.worker.sums()
         total = self._gone
         for number in self.members:
-            total = total.plus(self._board.read(number))
+            total = total.plus(told.get(number) or self._board.read(number))
         return total
 
     def figures(self) -> Figures:

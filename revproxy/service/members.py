@@ -218,7 +218,7 @@ def _serve(birth: Birth, sock: socket.socket, reactor: Any) -> int:
         signal.signal(number, signal.SIG_IGN)
     renew(reactor)
     birth.drop()
-    birth.named(f"worker {birth.number + 1}")
+    birth.named(f"worker {birth.number}")
     opened = attrs.evolve(birth.opened, config=divided(birth.opened.config, birth.workers))
     worker = Worker(opened, reactor, number=birth.number, board=birth.board)
     child = _Child(birth, worker, sock, reactor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -15,9 +15,12 @@ from revproxy.admin.operator import Refusal
 from revproxy.config.difference import Change
 from revproxy.config.model import Config
 from revproxy.config.places import Places
+from revproxy.observe.counters import Counters
+from revproxy.service.board import Sums
 from revproxy.service.link import Refused
 from revproxy.service.master import Master
 from revproxy.service.reload import Outcome
+from revproxy.service.totals import Totals
 
 STATUS_TIME: Final = 3.0
 """Seconds that a worker has to tell how it is; who looks wants to see that it does not."""
@@ -30,8 +33,9 @@ class Operations:
     :param end: drains and ends the program.
     """
 
-    def __init__(self, master: Master, upgrade: Callable[[], Any], end: Callable[[], None]) -> None:
+    def __init__(self, master: Master, totals: Totals, upgrade: Callable[[], Any], end: Callable[[], None]) -> None:
         self._master = master
+        self._totals = totals
         self._upgrade = upgrade
         self._end = end
 
@@ -40,7 +44,7 @@ class Operations:
         master = self._master
         answers = dict(await master.ask("status", seconds=STATUS_TIME))
         said = master.reloads.last
-        sums = master.sums()
+        sums = master.sums({number: Sums(**answer["sums"]) for number, answer in answers.items()})
         return {
             "version": VERSION,
             "pid": os.getpid(),
@@ -53,6 +57,7 @@ class Operations:
                 "generation": master.reloads.generation,
                 "loaded": master.reloads.loaded,
                 "previous": master.reloads.rollbacks,
+                "refused": master.reloads.refused,
                 "last_reload": attrs.asdict(said) if said is not None else None,
             },
             "workers": [_worker(master, number, answers.get(number)) for number in sorted(master.members)],
@@ -105,7 +110,19 @@ class Operations:
     async def ask(self, order: str, arguments: dict[str, Any]) -> list[tuple[int, Any]]:
         """Every worker's answer to an order, by its number. Raises Refusal."""
         answers: list[tuple[int, Any]] = await _refusing(self._master.ask(order, arguments))
+        if order == "peers" and any(found for _, found in answers):
+            self._totals.mark(arguments["upstream"], arguments["server"], down=arguments["state"] == "down")
         return answers
+
+    async def counted(self) -> Counters:
+        """What all workers together counted, up to now."""
+        # Each tells before it answers.
+        await _refusing(self._master.ask("report", seconds=STATUS_TIME))
+        return self._totals.counters
+
+    def points(self) -> Sequence[dict[str, Any]]:
+        """The figures of the last minutes."""
+        return self._totals.points.history
 
     def subscribe(self, kind: str, callback: Callable[[int, Any], None]) -> Callable[[], None]:
         """Has ``callback(worker, value)`` called for what workers tell unasked; gives what ends that."""
@@ -160,6 +177,10 @@ def touches(change: Change, touched: dict[str, dict[str, int]], old: Config) -> 
         return touched["listeners"].get(change.name, 0)
     if change.kind == "upstream":
         return touched["upstreams"].get(change.name, 0)
+    if change.kind == "route" and change.change != "added" and change.path:
+        site = old.sites[int(change.path[1])] if change.change == "removed" else None
+        name = f"{site.hosts[0]}{site.routes[int(change.path[3])].path}" if site is not None else change.name
+        return touched["routes"].get(name.partition(" ")[0], 0)
     return None
 
 

@@ -12,17 +12,16 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
-from twisted.web.server import Site
 
 from revproxy._version import VERSION
-from revproxy.admin.root import admin_root, admin_site
 from revproxy.certificates.collection import Certificates
 from revproxy.config.model import Config
 from revproxy.downstream.channel import Channel
 from revproxy.errors import ConfigError
 from revproxy.interfaces import IStore
+from revproxy.service import orders
 from revproxy.service.access_log import AccessLog
-from revproxy.service.control import Control
+from revproxy.service.administration import Administration
 from revproxy.service.event_log import set_process
 from revproxy.service.generation import Generation
 from revproxy.service.inherited import inherit
@@ -32,7 +31,6 @@ from revproxy.service.master import Master
 from revproxy.service.members import Plugged
 from revproxy.service.notify import listen_to
 from revproxy.service.opened import open_for
-from revproxy.service.operating import Operations
 from revproxy.service.origin import Origin
 from revproxy.service.privileges import new_identity
 from revproxy.service.upgrade import PidFile, Predecessor, predecessor, succeed
@@ -76,9 +74,21 @@ class ProxyService(Service):
         environment = {} if environment is None else environment
         self._predecessor: Predecessor | None = predecessor(environment)
         self._pid_file = PidFile(twistd)
+        self.administration: Administration | None = None
+        """Where tools speak with it; None in a program."""
         try:
+            if not self._is_program:
+                self.administration = Administration(
+                    config,
+                    reactor,
+                    environment=environment,
+                    identity=new_identity(twistd),
+                    handed=self._predecessor,
+                )
             opened = open_for(config, reactor, inherit(environment, os.getpid()), self._predecessor)
         except ConfigError as mistake:
+            if self.administration is not None:
+                self.administration.stop()
             if self._predecessor is not None:
                 self._predecessor.failed(str(mistake))
             raise
@@ -90,26 +100,14 @@ class ProxyService(Service):
             reactor,
             workers=1 if self._is_program else config.worker_count,
             notifications=listen_to(environment, os.getpid()),
-            plugged=plugged,
+            plugged=(orders.plug, *plugged),
             drop=self._drop,
             named=set_process,
         )
         self.master.on_serving.append(self._serving)
         self.master.on_failed.append(self._failed)
-        self.control: Control | None = None
-        """Where tools speak with it; None in a program."""
-        if not self._is_program:
-            try:
-                self.control = Control(
-                    config.control.socket,
-                    self._admin,
-                    reactor,
-                    environment=environment,
-                    identity=new_identity(twistd),
-                )
-            except BaseException:
-                opened.release()
-                raise
+        if self.administration is not None:
+            self.administration.attend(self.master, self.upgrade, self.end)
         self._previous: dict[int, Any] = {}
         self.observer: Any = None
         """Who observes the events of the program (an ILogObserver); None where twistd is to choose."""
@@ -192,11 +190,8 @@ class ProxyService(Service):
         self._listen_for_signals()
         for options, sock in self.master.opened.sockets:
             _log.info("revproxy {version} listens on {address}", version=VERSION, address=shown(options, sock))
-        if self.control is not None:
-            self.control.start()
-
-    def _admin(self) -> Site:
-        return admin_site(admin_root(Operations(self.master, self.upgrade, self.end)), self._reactor)
+        if self.administration is not None:
+            self.administration.start()
 
     def _serving(self) -> None:
         if self._predecessor is not None:
@@ -217,8 +212,8 @@ class ProxyService(Service):
 
     def _drop(self) -> None:
         """In a child: what is the master's."""
-        if self.control is not None:
-            self.control.drop()
+        if self.administration is not None:
+            self.administration.drop()
         if self._predecessor is not None:
             self._predecessor.drop()
 
@@ -265,7 +260,8 @@ class ProxyService(Service):
             raise Refused(f"there is no upgrade while the state is {master.state!r}")
         master.state = "upgrading"
         try:
-            pid = await succeed(master.opened.sockets, self._reactor, self._variables, self._pid_file)
+            sockets = [*master.opened.sockets, *(self.administration.sockets if self.administration else ())]
+            pid = await succeed(sockets, self._reactor, self._variables, self._pid_file)
         except Refused as refusal:
             master.state = "serving"
             _log.error("{refusal}", refusal=refusal)
@@ -286,11 +282,11 @@ class ProxyService(Service):
         if not self.master.members:
             self.master.opened.release()
             self.master.notifications.close()
-            if self.control is not None:
-                self.control.stop()
+            if self.administration is not None:
+                self.administration.stop()
             return None
         return self.master.drain().addCallback(self._ended)
 
     def _ended(self, cut: int) -> None:
-        if self.control is not None:
-            self.control.stop()
+        if self.administration is not None:
+            self.administration.stop()

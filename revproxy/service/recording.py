@@ -72,6 +72,9 @@ class Recorder:
         self.flush(now)
         lasted = now - self._told if self._told > 0 else 1.0
         self._told = now
+        log = self.log
+        if log is not None and log.lost:
+            self.counters.add("log_lines_lost", log.take_lost())
         self.tell(COUNTED, {"lasted": round(lasted, 4), "counters": self.counters.take()})
 
     @property

@@ -194,6 +194,7 @@ class Reloads:
     async def _put_into_force(self, new: Reading) -> None:
         master, config = self._master, new.config
         opened = master.opened
+        _refuse_what_takes_a_process(opened.config, config)
         workers = self._worker_count(config)
         present = {options.address for options, _ in opened.sockets}
         wanted = {listener.address: listener for listener in config.listeners}
@@ -286,7 +287,7 @@ class Reloads:
         for member, ok, value in await self._tell(lambda member: member.switch()):
             if ok or value.check(ConnectionLost):
                 continue
-            _log.failure("worker {number} could not switch", value, number=member.number + 1)
+            _log.failure("worker {number} could not switch", value, number=member.number)
             if isinstance(member, ForkedMember):
                 # Whatever it serves now, its successor will serve what is in force.
                 member.kill()
@@ -296,6 +297,15 @@ class Reloads:
         ends = [order(member).addTimeout(STEP_TIME, self._reactor) for member in members]
         answers = await DeferredList(ends, consumeErrors=True)
         return [(member, ok, value) for member, (ok, value) in zip(members, answers, strict=True)]
+
+
+def _refuse_what_takes_a_process(old: Config, new: Config) -> None:
+    """What is opened at the start alone. Raises Refused."""
+    changed = "[control]" if old.control != new.control else ""
+    if attrs.evolve(old.admin, requests=0) != attrs.evolve(new.admin, requests=0):
+        changed = "[admin]"
+    if changed:
+        raise Refused(f"{changed} is opened at the start alone: revproxy upgrade changes it, and loses nothing")
 
 
 def _source(origin: Origin) -> bytes | None:

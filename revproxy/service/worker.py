@@ -23,14 +23,15 @@ from revproxy.config.model import Config, Listener
 from revproxy.downstream.channel import Channel
 from revproxy.downstream.frontend import Frontend, RequestIds
 from revproxy.errors import ConfigError
-from revproxy.service import event_log
-from revproxy.service.access_log import AccessLog, NoLog
+from revproxy.service.access_log import AccessLog
 from revproxy.service.board import Board, Sums, Turn
 from revproxy.service.carrying import CarriedAcme, CarriedStore, carry_store
 from revproxy.service.generation import Generation, Surroundings
 from revproxy.service.guarding import guarded
+from revproxy.service.link import Refused
 from revproxy.service.listeners import Acceptor
 from revproxy.service.opened import Bound, Opened, open_certificates, open_log, speaks_tls
+from revproxy.service.recording import Recorder
 from revproxy.service.secure import SecureAcceptor
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
@@ -74,6 +75,8 @@ class Worker:
         self.certificates = opened.certificates
         """What TLS is spoken with; None where no listener speaks it."""
         self.access_log = opened.access_log
+        self.recorder = Recorder(opened.config.admin.requests, opened.access_log)
+        """Where every request ends up that is over."""
         self.sweep = Sweep(reactor)
         self.budget = OctetBudget(opened.config.limits.buffered_octets)
         self.acceptors: list[Acceptor] = []
@@ -83,14 +86,13 @@ class Worker:
         self.store = CarriedStore(None, None, reactor, None)
         self.acme = CarriedAcme(opened.config, None, None, self.sweep, reactor)
         self.generation: Generation | None = None
-        self.orders: dict[str, Order] = dict(_ORDERS)
+        self.orders: dict[str, Order] = {}
         self.push: Callable[[str, Any], None] = _tell_nobody
         """Tells the master something: kind, value."""
         self.draining = False
         self._opened = opened
         self._stapling = opened.stapling
         self._reactor = reactor
-        self._no_log = NoLog()
         self._proposed: _Proposed | None = None
         self._request_ids = RequestIds(b"")
         self._turn: Turn | None = None
@@ -112,8 +114,9 @@ class Worker:
         for options, sock in self._opened.sockets:
             self._accept_from(options, sock)
         self._watch(self.certificates, self._stapling)
+        self.recorder.tell = lambda kind, value: self.push(kind, value)
+        self.sweep.on_tick.append(self.recorder.report)
         if self.access_log is not None:
-            self.sweep.on_tick.append(self.access_log.flush)
             self.access_log.warn_if_unseen()
         self.sweep.on_tick.append(self._tick)
         self.sweep.start()
@@ -133,7 +136,7 @@ class Worker:
         frontend = Frontend(
             limits=config.limits,
             dispatch=self._dispatch(options),
-            record=self._record(),
+            record=self.recorder.record,
             sweep=self.sweep,
             budget=self.budget,
             new_request_id=self._request_ids.next,
@@ -157,9 +160,6 @@ class Worker:
         dispatch = guarded(self.generation, options, self.certificates)
         issuance = self.acme.issuance
         return dispatch if issuance is None or options.tls else issuance.answers.before(dispatch)
-
-    def _record(self) -> Callable[[Any], None]:
-        return self.access_log.record if self.access_log is not None else self._no_log.record
 
     def _watch(self, certificates: Certificates | None, stapling: Any) -> None:
         if certificates is None:
@@ -209,6 +209,7 @@ class Worker:
             self.generation.stop()
         self.store.stop()
         self.sweep.stop()
+        self.recorder.report(self.sweep.now())
         if self.access_log is not None:
             self.access_log.close(self.sweep.now())
         done.callback(cut)
@@ -277,14 +278,13 @@ class Worker:
             proposed.acme.switch()
         except ConfigError as mistake:
             _log.error("no certificates are issued: {mistake}", mistake=mistake)
-        old_log = self.access_log
-        if proposed.access_log is not old_log:
-            self.access_log = proposed.access_log
-            if self.access_log is not None:
-                self.sweep.on_tick.append(self.access_log.flush)
+        # What was recorded until here belongs to the old log, and to the labels of the old tree.
+        self.recorder.flush(self.sweep.now())
+        self.recorder.ring.adopt(proposed.config.admin.requests)
+        old_log, self.access_log = self.access_log, proposed.access_log
+        self.recorder.log = self.access_log
         self._switch_listeners(proposed)
         if old_log is not None and old_log is not self.access_log:
-            self.sweep.on_tick.remove(old_log.flush)
             old_log.close(self.sweep.now())
         before.retire(proposed.generation)
         # What the old tree was is garbage now, and some of it is frozen.
@@ -321,7 +321,7 @@ class Worker:
                 acceptor.frontend.adopt(
                     limits=config.limits,
                     dispatch=self._dispatch(options),
-                    record=self._record(),
+                    record=self.recorder.record,
                     trusted=config.trusted_proxies,
                 )
                 acceptor.adopt(options, self.certificates)
@@ -334,8 +334,6 @@ class Worker:
         acceptor.stop()
         for channel in list(acceptor.frontend.channels):
             channel.drain()  # type: ignore[attr-defined]
-        # They end on the old tree, but their lines go to whatever log there is.
-        acceptor.frontend.record = self._record()
         self.leaving.append(acceptor)
 
     # What the master and people ask.
@@ -344,13 +342,15 @@ class Worker:
         """Does what is ordered: a JSON value, or a Deferred of one. Raises ConfigError for a refusal."""
         known = self.orders.get(order)
         if known is None:
-            raise ValueError(f"no such order: {order}")
+            raise Refused(f"no such order: {order}")
         return known(self, arguments)
 
     def reopen_log(self) -> None:
         """Opens the access log again."""
+        now = self.sweep.now()
+        self.recorder.flush(now)
         if self.access_log is not None:
-            self.access_log.reopen(self.sweep.now())
+            self.access_log.reopen(now)
 
     @property
     def channels(self) -> list[Channel]:
@@ -375,12 +375,11 @@ class Worker:
             if request is not None:
                 in_flight += 1
                 tunnels += request.tunnel
-        log = self.access_log or self._no_log
         acceptors = [*self.acceptors, *self.leaving]
         return Sums(
             self.connections(),
             in_flight,
-            log.taken,
+            self.recorder.taken + self.recorder.waiting,
             tunnels,
             sum(acceptor.frontend.admission.refused for acceptor in acceptors),
             sum(acceptor.failures.count for acceptor in acceptors if isinstance(acceptor, SecureAcceptor)),
@@ -398,69 +397,3 @@ class Worker:
 
 def _tell_nobody(kind: str, value: Any) -> None:
     """There is no master."""
-
-
-def _status(worker: Worker, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What this worker knows of the state of things."""
-    generation = worker.generation
-    used = os.times()
-    return {
-        "pid": os.getpid(),
-        "sums": attrs.asdict(worker.sums()),
-        "memory": _resident(),
-        "cpu": round(used.user + used.system, 2),
-        "listeners": [
-            {"address": acceptor.shown, "tls": acceptor.options.tls, "connections": acceptor.frontend.admission.count}
-            for acceptor in worker.acceptors
-        ],
-        "upstreams": [group.snapshot() for group in generation.upstreams.values()] if generation is not None else [],
-        "certificates": [
-            {"names": list(each.names), "source": each.source, "not_after": each.not_after}
-            for each in (worker.certificates.all if worker.certificates is not None else ())
-        ],
-        "cache": worker.store.figures(),
-    }
-
-
-def _touched(worker: Worker, arguments: dict[str, Any]) -> dict[str, Any]:
-    """How many connections belong to what: listeners by address, upstreams by name, routes by host and path."""
-    routes: dict[str, int] = {}
-    for channel in worker.channels:
-        request = channel.request
-        if request is not None:
-            host = request.authority.host.decode("latin-1")
-            key = f"{host} {request.matched_path.decode('latin-1')}"
-            routes[key] = routes.get(key, 0) + 1
-    generation = worker.generation
-    upstreams = {name: group.pool.open for name, group in generation.upstreams.items()} if generation else {}
-    return {
-        "listeners": {
-            acceptor.options.address: len(acceptor.frontend.channels) for acceptor in worker.acceptors
-        },
-        "upstreams": upstreams,
-        "routes": routes,
-    }
-
-
-def _reopen(worker: Worker, arguments: dict[str, Any]) -> None:
-    event_log.reopen()
-    worker.reopen_log()
-
-
-def _aside(worker: Worker, arguments: dict[str, Any]) -> None:
-    """Another worker found that a server can't be reached, or that it can be again."""
-    group = worker.generation.upstreams.get(arguments["upstream"]) if worker.generation is not None else None
-    if group is not None:
-        group.told_aside(arguments["server"].encode("latin-1"), arguments["until"])
-
-
-def _resident() -> int:
-    """The octets of memory that the process has in use; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-_ORDERS: Final[dict[str, Order]] = {"status": _status, "touched": _touched, "reopen": _reopen, "aside": _aside}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -20,6 +21,7 @@ REVPROXY = Path(sys.executable).with_name("revproxy")
 _numbers = itertools.count(1)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 
@@ -67,6 +69,38 @@ class Proxy(Front):
             connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
             response = connection.getresponse()
             return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def fetch(self, path: str, **fields: str) -> bytes:
+        """The content of what the control socket answers."""
+        connection = _UnixConnection(self.runtime / f"{self.process.pid}.sock")
+        try:
+            connection.request("GET", path, headers=fields)
+            response = connection.getresponse()
+            assert response.status == 200
+            return response.read()
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def events(self, path: str) -> Iterator[Iterator[tuple[str, Any]]]:
+        """The events of a stream, as they come."""
+        connection = _UnixConnection(self.runtime / f"{self.process.pid}.sock")
+        connection.request("GET", path)
+        response = connection.getresponse()
+
+        def read() -> Iterator[tuple[str, Any]]:
+            kind = ""
+            while line := response.readline():
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    yield kind, json.loads(value)
+
+        try:
+            yield read()
         finally:
             connection.close()
 

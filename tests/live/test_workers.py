@@ -136,7 +136,7 @@ def test_a_killed_worker_is_replaced_and_the_log_says_what_it_carried(started: S
         time.sleep(1.1)  # Its figures are on the board once a second.
         _kill(victim)
         proxy.wait_for(
-            rf"worker 1 \(process {victim}\) was killed by signal 9; it was carrying about {carried['connections']} "
+            rf"worker 0 \(process {victim}\) was killed by signal 9; it was carrying about {carried['connections']} "
             rf"connections, {carried['in_flight']} of them with a request"
         )
         until(lambda: len(proxy.workers()) == 2 and victim not in proxy.workers(), "another worker")
@@ -204,7 +204,7 @@ def test_workers_end_in_order_when_the_master_is_gone(started: Started, start: S
             until(lambda: backend.accepted, "the request")
             workers = proxy.workers()
             proxy.kill()
-            proxy.wait_for("the master is gone")
+            until(lambda: "the master is gone" in proxy.output, "the workers to notice")
             backend.accepted[0].send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast")
             assert busy.read_answer().body == b"last"
             assert idle.is_ended()
