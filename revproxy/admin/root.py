@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Twisted imports it with the first POST, when who gave up root may not be able to read it any more.
+import email.policy  # noqa: F401
 from io import BytesIO
 from typing import Any, Final
 

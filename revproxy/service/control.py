@@ -25,8 +25,9 @@ _log = Logger()
 BACKLOG: Final = 64
 
 
-def choose(environment: Mapping[str, str], uid: int) -> str:
-    """The first folder that can be used; made where it is not there. Raises ConfigError, which says why none can."""
+def choose(environment: Mapping[str, str], uid: int, later: int | None = None) -> str:
+    """The first folder that can be used; made where it is not there. ``later`` is the user id that the process will
+    have, where that is another one. Raises ConfigError, which says why none can."""
     reasons = []
     for folder in folders(environment, uid):
         try:
@@ -38,6 +39,8 @@ def choose(environment: Mapping[str, str], uid: int) -> str:
             reasons.append(f"{folder}: {reason.strerror or reason}")
             continue
         flaw = flaw_of(folder, uid)
+        if flaw and later is not None:
+            flaw = flaw_of(folder, later)
         if not flaw and os.access(folder, os.W_OK | os.X_OK):
             return folder
         reasons.append(f"{folder}: {flaw or 'it can not be written'}")
@@ -72,7 +75,8 @@ class Control:
             return
         if path is None:
             try:
-                path = os.path.join(choose(environment, os.geteuid()), f"{os.getpid()}{SUFFIX}")
+                later = identity.uid if identity is not None else None
+                path = os.path.join(choose(environment, os.geteuid(), later), f"{os.getpid()}{SUFFIX}")
             except ConfigError as mistake:
                 # The proxy is worth more than its tools.
                 _log.warn("{mistake}; revproxy reload, status and the like won't find this process", mistake=mistake)

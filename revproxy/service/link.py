@@ -166,6 +166,8 @@ class Link:
             data, descriptors = b"", []
         for descriptor in descriptors:
             came = socket.socket(fileno=descriptor)
+            # Python takes it for one that blocks, and would make it so, for all processes that share it.
+            came.setblocking(False)
             came.set_inheritable(False)
             self._came.append(came)
         if not data:

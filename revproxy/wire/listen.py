@@ -130,6 +130,8 @@ class ListeningPort:
         *,
         inherited: bool = False,
     ) -> None:
+        # A copy of a socket that came from another process: Python makes it block, and every other copy with it.
+        sock.setblocking(False)
         self._socket = sock
         self._reactor = reactor
         self._sweep = sweep
