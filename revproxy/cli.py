@@ -188,6 +188,10 @@ def _ca(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    if arguments.config is None:
+        from revproxy.control.explaining import run as ask_running
+
+        return ask_running(arguments, finder(arguments))
     config = _config(arguments.config)
     if config is None:
         return UNUSABLE

@@ -106,6 +106,7 @@ def makeService(options: Options) -> IService:
     """The service that was asked for, its sockets bound."""
     from twisted.internet import reactor
 
+    from revproxy.explain.orders import Explaining
     from revproxy.service import privileges
     from revproxy.service.inherited import restored
     from revproxy.service.proxy import ProxyService
@@ -116,6 +117,7 @@ def makeService(options: Options) -> IService:
             reactor,
             restored(os.environ),
             origin=options["origin"],
+            plugged=[Explaining(options["origin"]).plug],
             twistd=options.parent,
         )
     except ConfigError as mistake:

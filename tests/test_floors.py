@@ -28,7 +28,7 @@ FLOORS = {
     "upstream": 3,
     "resources": 3,
     "service": 4,
-    "tap": 5,
+    "tap": 6,
     "": 5,
     "explain": 5,
     "control": 5,

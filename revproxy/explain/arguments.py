@@ -8,14 +8,18 @@ from collections.abc import Callable
 Run = Callable[[argparse.Namespace], int]
 
 _EXPLAIN = """\
-Say in plain words what the proxy does with a request: the site and the route, whether it is answered from the cache,
-and, for an answer, whether that is stored, each with the reason, the section of the RFC, and how to change it.
-Without an answer, only what is done with the request is told. Exit codes: 0 explained, 1 the server gave no answer
+Say in plain words what the proxy does with a request: the listener, whom it believes, the site, each route with the
+first condition that failed, the server, what is sent on and what comes back, the cache's decisions and the limits, each
+with the file's line, the section of the RFC, and how to change it. With --config it is led through that file; without,
+through the running proxy as it is now. A request that happened is named by its id (X-Request-ID, the access log, an
+error page). Exit codes: 0 explained, 1 no proxy is running, or it does not know the id, or the server gave no answer
 (--fetch), 2 the configuration or the command line can't be used.
 """
 _EXAMPLES = """\
 examples:
   revproxy explain http://example.com/a --config revproxy.toml
+  revproxy explain POST https://example.com/a -H 'Content-Length: 10' --from 203.0.113.7
+  revproxy explain bae98d5a61831d36e4f34f0000000001
   revproxy explain http://example.com/a -R 'Cache-Control: max-age=60' -R 'Set-Cookie: a=b' --config revproxy.toml
   revproxy explain http://example.com/a --fetch --config revproxy.toml
   curl -si http://127.0.0.1:8000/a | revproxy explain http://example.com/a --response - --config revproxy.toml
@@ -32,9 +36,17 @@ def add_explain(tool: argparse.ArgumentParser, run: Run) -> None:
     tool.description = _EXPLAIN
     tool.epilog = _EXAMPLES
     tool.formatter_class = argparse.RawDescriptionHelpFormatter
-    tool.usage = "revproxy explain [METHOD] URL --config FILE [-H 'Name: value']... [-R 'Name: value']... [--fetch]"
-    tool.add_argument("words", metavar="[METHOD] URL", nargs="+", help="GET where no method is named")
-    tool.add_argument("--config", metavar="FILE", required=True, help="the configuration: TOML, or Python (.py)")
+    tool.usage = (
+        "revproxy explain [METHOD] URL [--config FILE] [-H 'Name: value']... [--from ADDRESS] [-R 'Name: value']...\n"
+        "       revproxy explain ID"
+    )
+    tool.add_argument(
+        "words", metavar="[METHOD] URL | ID", nargs="+", help="GET where no method is named; or the id of a request"
+    )
+    tool.add_argument(
+        "--config", metavar="FILE", help="a configuration: TOML, or Python (.py); without it the running proxy is asked"
+    )
+    tool.add_argument("--socket", metavar="PATH", help="the running proxy's control socket, where several run")
     tool.add_argument(
         "-H", "--header", metavar="'Name: value'", action="append", default=[], help="a field of the request"
     )
@@ -49,7 +61,14 @@ def add_explain(tool: argparse.ArgumentParser, run: Run) -> None:
     tool.add_argument("--status", metavar="N", type=int, help="the status of that answer (200)")
     tool.add_argument("--response", metavar="HEAD", help='the whole head of that answer; "-" reads it from here')
     tool.add_argument("--fetch", action="store_true", help="ask the server once, and explain its answer")
-    tool.add_argument("--client", metavar="ADDRESS", default="192.0.2.1", help="the client's address (%(default)s)")
+    tool.add_argument(
+        "--from",
+        "--client",
+        dest="client",
+        metavar="ADDRESS",
+        default="192.0.2.1",
+        help="the client's address (%(default)s)",
+    )
     tool.add_argument("--json", action="store_true", help="print JSON, for programs")
     tool.set_defaults(run=run)
 

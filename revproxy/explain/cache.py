@@ -91,9 +91,7 @@ class CacheWalk:
             self.decision = Forward(Reason.REWRITING_FIELD, False, False, False)
         else:
             self.selected = tuple(matching(found, self.probe.fields, self.now))
-            self.decision = on_request(
-                self.probe.method, self.controls, self.selected, found, self.options, self.now
-            )
+            self.decision = on_request(self.probe.method, self.controls, self.selected, found, self.options, self.now)
         decision = self.decision
         if isinstance(decision, Serve):
             what = f"answered from the store, {_age(decision.age)}"
@@ -106,6 +104,13 @@ class CacheWalk:
         else:
             what = "sent on"
         return Verdict.of(what, decision.reason)
+
+    @property
+    def served_status(self) -> int | None:
+        """The status that is answered without a server; None where one is asked."""
+        if isinstance(self.decision, Serve):
+            return self.decision.stored.head.status
+        return 504 if isinstance(self.decision, GatewayTimeout) else None
 
     def sent(self) -> Probe:
         """The request as the server gets it."""

@@ -67,24 +67,28 @@ def selected(arguments: argparse.Namespace, config: Config) -> Selection:
     if arguments.all:
         return Selection(everything=True)
     if arguments.tag is not None:
-        return Selection(tag=_ascii(arguments.tag))
+        return Selection(tag=octets_of(arguments.tag))
     if arguments.group is not None:
-        origin, group = arguments.group
-        url = _url(origin)
-        if url.count(b"/") != 3 or not url.endswith(b"/"):
-            raise ValueError(f'"{origin}" is no origin: write "https://example.com"')
-        return Selection(group=(url[:-1], _ascii(group)))
+        return Selection(group=group_of(*arguments.group))
     if arguments.host is not None:
-        return Selection(host=_ascii(arguments.host).lower().rstrip(b"."))
+        return Selection(host=octets_of(arguments.host).lower().rstrip(b"."))
     if arguments.prefix is not None:
-        return Selection(prefix=_url(arguments.prefix))
-    url = _url(arguments.url)
+        return Selection(prefix=url_of(arguments.prefix))
+    url = url_of(arguments.url)
     return Selection(url=stored_url(config, arguments.url) or url)
 
 
-def _url(text: str) -> bytes:
+def group_of(origin: str, group: str) -> tuple[bytes, bytes]:
+    """A cache group (RFC 9875) and the origin that it belongs to. Raises ValueError."""
+    url = url_of(origin)
+    if url.count(b"/") != 3 or not url.endswith(b"/"):
+        raise ValueError(f'"{origin}" is no origin: write "https://example.com"')
+    return url[:-1], octets_of(group)
+
+
+def url_of(text: str) -> bytes:
     """A URL as stored responses have it: the scheme and the host in their canonical form, the rest as it is."""
-    scheme, separator, rest = _ascii(text.partition("#")[0]).partition(b"://")
+    scheme, separator, rest = octets_of(text.partition("#")[0]).partition(b"://")
     host, slash, path = rest.partition(b"/")
     scheme = scheme.lower()
     if not separator or scheme not in (b"http", b"https") or not host:
@@ -96,7 +100,8 @@ def _url(text: str) -> bytes:
     return b"%b://%b/%b" % (scheme, authority, path if slash else b"")
 
 
-def _ascii(text: str) -> bytes:
+def octets_of(text: str) -> bytes:
+    """What may stand in a stored response's name. Raises ValueError."""
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f'"{text}" is nothing that is ever stored: write other characters as escapes')
     return text.encode("ascii")

@@ -10,14 +10,27 @@ import attrs
 from revproxy.config.addresses import TcpAddress, parse_listener
 from revproxy.config.model import Config
 from revproxy.errors import BadRequest, ClientGone, ProxyError
+from revproxy.explain.steps import LONGEST, harmless
 from revproxy.http.facts import RequestFacts, request_facts
 from revproxy.http.fields import NO_FIELDS, Fields
-from revproxy.http.forward import Client, ClientTLS, OutgoingHead, is_within, public_authority, public_scheme
+from revproxy.http.forward import (
+    Client,
+    ClientTLS,
+    OutgoingHead,
+    is_within,
+    original_client,
+    public_authority,
+    public_scheme,
+    request_id_of,
+)
 from revproxy.http.framing import Framing
 from revproxy.http.parse import RequestHead, RequestParser
 from revproxy.http.target import NO_AUTHORITY, parse_target
 from revproxy.interfaces import BodySink, BodySource
 from revproxy.observe.transaction import Transaction
+
+NEW_ID = b"(one-of-its-own)"
+"""What stands for the id of a request that is only asked about."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -40,31 +53,39 @@ def asked(method: str, url: str, lines: tuple[str, ...], address: str) -> Asked:
     """Reads the command line. Raises ValueError with a text for whoever wrote it."""
     if "://" not in url:
         url = f"http://{url}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f'"{quoted(url)}" is no URL: its host is none') from None
     if parts.scheme not in _PORTS or not parts.netloc:
-        raise ValueError(f'"{url}" is no URL: write "http://example.com/path"')
+        raise ValueError(f'"{quoted(url)}" is no URL: write "http://example.com/path"')
     if parts.fragment:
         raise ValueError("what follows # in a URL is never sent: leave it out")
     try:
         port = parts.port or _PORTS[parts.scheme]
     except ValueError:
-        raise ValueError(f'"{url}": the port is none') from None
+        raise ValueError(f'"{quoted(url)}": the port is none') from None
     authority = parts.netloc.rpartition("@")[2]
     target = url.partition("://")[2][len(parts.netloc) :] or "/"
     if not target.startswith("/"):
         target = "/" + target
     for text in (method, target, authority):
         if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError(f'"{text}" can\'t be sent: write other characters as escapes ("%20")')
+            raise ValueError(f'"{quoted(text)}" can\'t be sent: write other characters as escapes ("%20")')
     octets = []
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name or not line.isprintable():
-            raise ValueError(f'"{line}" is no field: write "Name: value"')
+            raise ValueError(f'"{quoted(line)}" is no field: write "Name: value"')
         octets.append(f"{name}: {value.strip()}".encode())
     return Asked(
         method.encode("ascii"), parts.scheme, authority, port, target.encode("ascii"), tuple(octets), address.encode()
     )
+
+
+def quoted(text: str) -> str:
+    """What somebody wrote, as it is quoted to them."""
+    return harmless(text[:LONGEST]) + ("..." if len(text) > LONGEST else "")
 
 
 def listener_of(config: Config, question: Asked) -> tuple[int, bool]:
@@ -95,6 +116,9 @@ def probe(config: Config, question: Asked, now: float | None = None) -> Probe:
         client.tls = ClientTLS(request_facts(head).authority.host)
     target = parse_target(head.method, head.target, secured=secured or trusted)
     made = Probe(head, request_facts(head), client, limits.body_size, time.time() if now is None else now)
+    if trusted:
+        client.address = made.transaction.client = original_client(head.fields, client.peer, config.trusted_proxies)
+        made.request_id = request_id_of(head.fields) or made.request_id
     made.target, made.path = target.raw, target.path
     if target.authority is not None:
         made.authority = target.authority
@@ -117,7 +141,7 @@ class Probe:
         self.authority = facts.authority or NO_AUTHORITY
         self.public_scheme = public_scheme(head.fields, client.scheme) if client.trusted else client.scheme
         self.public_authority = public_authority(head.fields) if client.trusted else b""
-        self.request_id = b"explain"
+        self.request_id = NEW_ID
         self.transaction = Transaction(self.request_id, client.peer, head.method, head.target, 11, now, 0.0)
         self.transaction.facts = facts
         self.added_lines = b""

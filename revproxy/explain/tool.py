@@ -8,13 +8,11 @@ import sys
 import time
 from typing import Any
 
-import attrs
-
 from revproxy.config.model import Config, Limits
 from revproxy.errors import ProxyError
 from revproxy.explain.question import Probe, asked
-from revproxy.explain.text import lines
-from revproxy.explain.walk import Walk, places_of
+from revproxy.explain.steps import Places
+from revproxy.explain.walk import Walk
 from revproxy.http.parse import ResponseHead, ResponseParser
 from revproxy.service.generation import Generation
 
@@ -37,12 +35,12 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
         from twisted.internet import reactor as installed
 
         reactor = installed
-    walk = Walk(config, arguments.config, places_of(arguments.config), question, time.time(), reactor)
+    walk = Walk(config, Places.of_file(arguments.config), question, time.time(), reactor=reactor)
     explained = walk.explain(response, _fetch if arguments.fetch else None)
     if arguments.json:
-        print(json.dumps(attrs.asdict(explained), indent=2))
+        print(json.dumps(explained.json, indent=2))
     else:
-        print("\n".join(lines(explained)))
+        print("\n".join(explained.lines))
     return NOT_ASKED if explained.trouble else OK
 
 
@@ -60,6 +58,11 @@ def _response(arguments: argparse.Namespace, limits: Limits) -> ResponseHead | N
         return None
     if arguments.fetch:
         raise ValueError("--fetch asks the server: leave the answer out")
+    return response_head(head, limits)
+
+
+def response_head(head: str, limits: Limits) -> ResponseHead:
+    """A head that somebody wrote, as a server's is read. Raises ValueError."""
     octets = "\r\n".join([line.rstrip("\r") for line in head.split("\n")]).encode("utf-8") + b"\r\n\r\n"
     parser = ResponseParser(limits.response_head_size, limits.response_head_count)
     try:

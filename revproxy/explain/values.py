@@ -1,10 +1,12 @@
-"""What is told of a request, as values: ``text.py`` prints them for people, ``--json`` as they are."""
+"""A decision of the cache's policy, as it is told."""
 
 from __future__ import annotations
 
 import attrs
 
 from revproxy.caching.reasons import Reason
+
+_OF_THE_ROUTE = " of the route"
 
 
 @attrs.frozen(kw_only=True)
@@ -21,9 +23,24 @@ class Verdict:
     remedy: str
     """How to change it; empty where nothing need or can be done."""
 
-    def __str__(self) -> str:
-        said = f"{self.decision}: {self.reason}, {self.source}"
+    @property
+    def text(self) -> str:
+        """The decision and its reason, without the rule where that is told beside it."""
+        said = f"{self.decision}: {self.reason}" if self.decision else self.reason
+        if not self.rfc and not self.key:
+            said += f", {self.source}"
         return f"{said}; {self.remedy}" if self.remedy else said
+
+    @property
+    def rfc(self) -> str:
+        """The RFC and section, where it is one's rule."""
+        return self.source if self.source.startswith("RFC ") else ""
+
+    @property
+    def key(self) -> str:
+        """The setting of the route's cache, where it is that one's rule."""
+        source = self.source
+        return source[len("cache.") : -len(_OF_THE_ROUTE)] if source.endswith(_OF_THE_ROUTE) else ""
 
     @classmethod
     def of(cls, decision: str, reason: Reason) -> Verdict:
@@ -35,62 +52,3 @@ class Verdict:
             source=reason.source,
             remedy=reason.remedy,
         )
-
-
-@attrs.frozen(kw_only=True)
-class OtherRoute:
-    """A route that takes the path and was not chosen."""
-
-    path: str
-    place: str
-    why: str
-
-
-@attrs.frozen(kw_only=True)
-class RouteTaken:
-    """How the request finds its route; ``path`` is empty where it finds none."""
-
-    hosts: tuple[str, ...]
-    site_place: str
-    path: str
-    place: str
-    target: str
-    others: tuple[OtherRoute, ...]
-    elsewhere: int
-    """Routes of the site whose paths don't match."""
-
-
-@attrs.frozen(kw_only=True)
-class CacheExplained:
-    """What the cache of the route does with the request, and with its answer."""
-
-    options: tuple[str, ...]
-    """Those that differ from the defaults."""
-    place: str
-    key: str
-    counted: tuple[str, ...]
-    """What counts beside the URL."""
-    store: str
-    request: Verdict
-    status: int | None = None
-    """Of the answer that is explained; None where there is none."""
-    answer: tuple[str, ...] = ()
-    """The fields of that answer that matter to a cache."""
-    response: tuple[Verdict, ...] = ()
-    """What is decided about it, in order."""
-
-
-@attrs.frozen(kw_only=True)
-class Explanation:
-    """All of it. Where the request ends early, the rest is None, and ``ends`` says how it ends."""
-
-    request: str
-    listener: str
-    note: str = ""
-    route: RouteTaken | None = None
-    cache: CacheExplained | None = None
-    uncached: str = ""
-    """Why there is nothing to say of a cache."""
-    ends: str = ""
-    trouble: str = ""
-    """Why the server could not be asked."""

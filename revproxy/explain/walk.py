@@ -1,36 +1,51 @@
-"""The way of a request through a configuration: listener, what the site demands, site, route, cache."""
+"""The way of a request through a configuration, or through the tree that is running: each decision, asked of the code
+that takes it, in the order in which it is taken."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path as FilePath
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.web.resource import IResource
 
 from revproxy.caching.stored import StoredResponse
-from revproxy.config.listing import differences, target_text
-from revproxy.config.locate import locate
-from revproxy.config.mistakes import Path, Place
+from revproxy.certificates.collection import Certificates
+from revproxy.config.listing import differences
+from revproxy.config.mistakes import Path
 from revproxy.config.model import Cache, Config, RouteCache
-from revproxy.errors import MethodNotAllowed, NotFound, ProxyError
+from revproxy.downstream.frontend import Admission
+from revproxy.errors import ConfigError, NotFound, ProxyError
+from revproxy.explain.arrival import explain_admission, explain_client, explain_listener, explain_tls
+from revproxy.explain.bounds import explain_limits
 from revproxy.explain.cache import CacheWalk, telling
+from revproxy.explain.failures import rule_of
+from revproxy.explain.peers import explain_peers
 from revproxy.explain.question import Asked, Probe, asked, listener_of, probe
-from revproxy.explain.values import CacheExplained, Explanation, OtherRoute, RouteTaken
+from revproxy.explain.routing import (
+    explain_body,
+    explain_demands,
+    explain_refusal,
+    explain_route,
+    explain_site,
+    explain_target,
+)
+from revproxy.explain.sending import explain_back, explain_sent
+from revproxy.explain.steps import Explanation, Places, Steps
+from revproxy.explain.values import Verdict
 from revproxy.http.fields import Fields
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import response_framing
 from revproxy.http.parse import ResponseHead
-from revproxy.interfaces import Request
-from revproxy.resources.base import Route, Routes
+from revproxy.interfaces import IStore
+from revproxy.resources.base import Routes
 from revproxy.resources.caching import CachingResource
 from revproxy.resources.proxy import ProxyResource
 from revproxy.service.caching import key_options, open_folder
 from revproxy.service.generation import Generation, Surroundings
-from revproxy.service.guarding import guarded
 from revproxy.stores.memory import MemoryStore
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
@@ -39,209 +54,234 @@ Fetched = Callable[[Generation, Any, Probe], None]
 """Lets a resource answer a probe, for real, and returns when it has."""
 
 
+@attrs.frozen
+class Running:
+    """What serves, to be asked as it is now."""
+
+    generation: Generation
+    store: IStore | None
+    certificates: Certificates | None
+    admissions: Mapping[str, Admission]
+    """By the addresses of the listeners, as the configuration writes them."""
+
+
 class Walk:
     """A request and a configuration.
 
-    :param places: where the tables of the file are; empty where that isn't known.
     :param now: the wall clock, seconds.
-    :param reactor: what the tree is built with; a clock will do where nothing is fetched.
+    :param running: the tree that serves; None to build one of the configuration, which nothing is known of yet.
+    :param reactor: what a tree is built with; a clock will do where nothing is fetched.
     """
 
     def __init__(
-        self, config: Config, file: str, places: dict[Path, Place], question: Asked, now: float, reactor: Any = None
+        self,
+        config: Config,
+        places: Places,
+        question: Asked,
+        now: float,
+        *,
+        running: Running | None = None,
+        reactor: Any = None,
     ) -> None:
         self._config = config
-        self._file = file
-        self._places = places
         self._question = question
         self._now = now
+        self._running = running
         self._reactor = reactor if reactor is not None else Clock()
+        self.steps = Steps(places)
+        self._trouble = ""
 
     def explain(self, response: ResponseHead | None = None, fetch: Fetched | None = None) -> Explanation:
         """Goes all the way. ``response`` is what the server would answer; ``fetch`` asks it."""
-        question, config = self._question, self._config
+        question = self._question
         shown = f"{question.method.decode()} {question.scheme}://{question.authority}{question.target.decode()}"
+        generation = self._running.generation if self._running is not None else self._build()
+        try:
+            status = self._way(generation, response, fetch)
+        finally:
+            if self._running is None:
+                generation.stop()
+        return Explanation(request=shown, steps=tuple(self.steps.all), status=status, trouble=self._trouble)
+
+    def _build(self) -> Generation:
+        config = self._config
+        store = MemoryStore(config.cache.memory, config.cache.largest, self._reactor)
+        budget = OctetBudget(config.limits.buffered_octets)
+        return Generation(config, Surroundings(self._reactor, Sweep(self._reactor), budget, store))
+
+    def _way(self, generation: Generation, response: ResponseHead | None, fetch: Fetched | None) -> int | None:
+        """The status that the request is answered with before any server is asked; None where it goes on."""
+        steps, config, question = self.steps, self._config, self._question
         number, exact = listener_of(config, question)
         listener = config.listeners[number]
-        note = "" if exact else f"no listener speaks {question.scheme} on port {question.port}: taken for this one"
-        begun = Explanation(request=shown, listener=listener.address + (" (TLS)" if listener.tls else ""), note=note)
-        sweep = Sweep(self._reactor)
-        store = MemoryStore(config.cache.memory, config.cache.largest, self._reactor)
-        generation = Generation(
-            config, Surroundings(self._reactor, sweep, OctetBudget(config.limits.buffered_octets), store)
-        )
+        explain_listener(steps, config, question, number, exact=exact)
         try:
-            try:
-                request = probe(config, question, self._now)
-                reached = _passes_guard(generation, number, request)
-            except ProxyError as error:
-                return attrs.evolve(begun, ends=_answered_with(error))
-            if not reached:
-                return attrs.evolve(begun, ends=_ended(request))
-            return self._in_tree(begun, generation, request, response, fetch)
-        finally:
-            generation.stop()
-
-    def _in_tree(
-        self,
-        begun: Explanation,
-        generation: Generation,
-        asked: Probe,
-        response: ResponseHead | None,
-        fetch: Fetched | None,
-    ) -> Explanation:
-        site = generation.hosts.find(asked.authority.host)
-        if not isinstance(site, Routes):
-            return attrs.evolve(begun, ends=_answered_with(NotFound("no site for this host")))
-        number = generation.sites[site]
-        try:
-            route = site.select(asked.path, asked.method)
+            request = probe(config, question, self._now)
         except ProxyError as error:
-            allowed = f" (let through: {error.allow.decode()})" if isinstance(error, MethodNotAllowed) else ""
-            taken = self._taken(generation, site, None, (number, 0), asked)
-            return attrs.evolve(begun, route=taken, ends=_answered_with(error) + allowed)
-        asked.matched_path = route.path
-        place = generation.routes[route]
-        taken = self._taken(generation, site, route, place, asked)
-        table = self._config.sites[place[0]].routes[place[1]].cache
-        resource: Any = route.resource
-        if table is None:
-            return attrs.evolve(begun, route=taken, uncached="nothing is cached here: the route has no cache = true")
-        assert isinstance(resource, CachingResource)
-        return self._in_cache(begun, taken, generation, place, table, resource, asked, response, fetch)
+            explain_refusal(steps, error, None)
+            return error.status
+        certificates, trouble = self._certificates() if listener.tls else (None, "")
+        if listener.tls and not explain_tls(steps, generation, request, certificates, trouble):
+            return 0
+        admission = self._running.admissions.get(listener.address) if self._running is not None else None
+        if not explain_admission(steps, config, request, admission):
+            return 503
+        explain_client(steps, config, request)
+        if not explain_demands(steps, generation, number, certificates, request):
+            return self._status_of(request)
+        site = explain_site(steps, generation, request)
+        if site is None:
+            missing = NotFound("no site for this host")
+            explain_refusal(steps, missing, None)
+            return missing.status
+        route = explain_route(steps, generation, site, request)
+        if route is None:
+            return self._status_of(request)
+        request.matched_path = route.path
+        numbers = generation.routes[route]
+        explain_target(steps, config, numbers)
+        if not explain_body(steps, generation, numbers, route, request):
+            return self._status_of(request)
+        return self._behind(generation, numbers, route.resource, request, response, fetch)
 
-    def _in_cache(
+    @staticmethod
+    def _status_of(request: Probe) -> int | None:
+        if request.error is not None:
+            return request.error.status
+        return request.answer.status if request.answer is not None else None
+
+    def _certificates(self) -> tuple[Certificates | None, str]:
+        if self._running is not None:
+            return self._running.certificates, ""
+        try:
+            return Certificates(self._config), ""
+        except ConfigError as mistake:
+            return None, str(mistake).partition("\n")[0]
+
+    # Behind the route: cache and servers.
+
+    def _behind(
         self,
-        begun: Explanation,
-        taken: RouteTaken,
         generation: Generation,
-        place: tuple[int, int],
-        table: RouteCache,
-        resource: CachingResource,
-        asked: Probe,
+        numbers: tuple[int, int],
+        resource: Any,
+        request: Probe,
         response: ResponseHead | None,
         fetch: Fetched | None,
-    ) -> Explanation:
-        walk = CacheWalk(resource, key_options(table.key), asked, self._now)
-        found, store = _found(self._config.cache, walk.key)
-        verdict = walk.ask(found)
-        behind = generation.behind[place]
-        status, fields, length, trouble = None, Fields(), -1, ""
+    ) -> int | None:
+        steps, config = self.steps, self._config
+        site, own = numbers
+        options = config.sites[site].routes[own]
+        at: Path = ("site", site, "route", own, "cache")
+        walk: CacheWalk | None = None
+        status: int | None = None
+        if options.cache is None:
+            steps.add("cache", "nothing is cached here: the route has no cache = true", at[:-1])
+        else:
+            assert isinstance(resource, CachingResource)
+            walk, status = self._ask_cache(resource, options.cache, request, at)
+        sent = walk.sent() if walk is not None else request
+        behind = generation.behind[numbers]
+        group = generation.upstreams.get(options.proxy or "")
+        if status is None and isinstance(behind, ProxyResource) and group is not None:
+            if not explain_sent(steps, config, numbers, behind, request, sent):
+                return 200
+            explain_peers(steps, config, numbers, group, running=self._running is not None)
+        answered, public = self._answer(generation, behind, sent, request, response, fetch)
+        if isinstance(behind, ProxyResource):
+            explain_back(steps, config, numbers, response, public, request.added_lines)
+        if walk is not None and answered is not None:
+            self._judge(walk, resource, answered, at)
+        upstream = next((each for each in config.upstreams if each.name == options.proxy), None)
+        explain_limits(steps, config, numbers, upstream)
+        return status
+
+    def _ask_cache(
+        self, resource: CachingResource, table: RouteCache, request: Probe, at: Path
+    ) -> tuple[CacheWalk, int | None]:
+        steps = self.steps
+        walk = CacheWalk(resource, key_options(table.key), request, self._now)
+        steps.add("cache", ", ".join(differences(RouteCache, table)) or "with the defaults", at)
+        key: Path = (*at, "key")
+        steps.add("key", ", ".join((walk.url.decode("latin-1"), *walk.counted)), key, "RFC 9111 §2")
+        found, where = self._found(walk.key)
+        steps.add("store", where, ("cache",))
+        self._verdict("request", walk.ask(found), at)
+        status = walk.served_status
+        return walk, status
+
+    def _verdict(self, step: str, verdict: Verdict, at: Path) -> None:
+        self.steps.add(step, verdict.text, (*at, verdict.key) if verdict.key else None, verdict.rfc)
+
+    def _judge(self, walk: CacheWalk, resource: CachingResource, answered: _Answered, at: Path) -> None:
+        self.steps.add("answer", " ".join([str(answered.status), *_in_brackets(answered.fields, resource)]))
+        for verdict in walk.answered(answered.status, answered.fields, answered.length):
+            self._verdict("decision", verdict, at)
+
+    def _answer(
+        self,
+        generation: Generation,
+        behind: IResource,
+        sent: Probe,
+        request: Probe,
+        response: ResponseHead | None,
+        fetch: Fetched | None,
+    ) -> tuple[_Answered | None, OutgoingHead | None]:
+        """What the server answers, as far as that is known: as the cache sees it, and as the client gets it."""
         if response is not None:
-            head = self._public(behind, response, asked)
-            status, fields = head.status, head.fields
-            framing = response_framing(asked.method, response.status, response.version, response.fields)
+            head = _public(behind, response, request)
+            framing = response_framing(request.method, response.status, response.version, response.fields)
             length = framing.length if framing.kind == "length" else -1
-        elif fetch is not None:
-            sent = walk.sent()
-            fetch(generation, behind, sent)
-            if sent.answer is not None:
-                status, fields, length = sent.answer.status, sent.answer.fields, sent.length
-            else:
-                trouble = str(sent.error) if sent.error is not None else "there was no answer"
-        site, route = place
-        return attrs.evolve(
-            begun,
-            route=taken,
-            trouble=trouble,
-            cache=CacheExplained(
-                options=differences(RouteCache, table),
-                place=self._place(("site", site, "route", route, "cache")),
-                key=walk.url.decode("latin-1"),
-                counted=walk.counted,
-                store=store,
-                request=verdict,
-                status=status,
-                answer=telling(fields, resource.options.targeted),
-                response=tuple(walk.answered(status, fields, length)) if status is not None else (),
-            ),
-        )
+            return _Answered(head.status, head.fields, length), head
+        if fetch is None:
+            return None, None
+        fetch(generation, behind, sent)
+        if sent.answer is not None:
+            return _Answered(sent.answer.status, sent.answer.fields, sent.length), None
+        error = sent.error
+        self._trouble = str(error) if error is not None else "there was no answer"
+        rule = rule_of(error.reason, error.detail) if error is not None else None
+        self.steps.add("answer", f"none: {self._trouble}", None, rule.rfc if rule is not None else "")
+        return None, None
 
-    def _public(self, behind: IResource, response: ResponseHead, asked: Probe) -> OutgoingHead:
-        """An answer as the cache sees it: behind a proxy, with the changes that the route makes."""
-        if not isinstance(behind, ProxyResource):
-            return OutgoingHead(response.status, response.reason, response.fields)
-        has_body = response_framing(asked.method, response.status, response.version, response.fields).kind != "none"
-        authority = asked.public_authority or asked.authority.raw
-        return behind.response_forwarding.head(response, has_body, asked.public_scheme, authority)
-
-    def _taken(
-        self, generation: Generation, site: Routes, route: Route | None, place: tuple[int, int], asked: Probe
-    ) -> RouteTaken:
-        number, own = place
-        options = self._config.sites[number]
-        others = []
-        elsewhere = 0
-        for other in site.routes:
-            if other is route:
-                continue
-            if not other.takes(asked.path, other.path):
-                elsewhere += 1
-                continue
-            if not other.allows(asked.method):
-                why = f"it does not let {asked.method.decode()} through"
-            elif route is None:
-                why = "another reading of the path leads elsewhere"
-            elif other.path == route.path:
-                why = "another route with the same path comes first"
-            else:
-                why = "a longer path matches"
-            where = self._place(("site", number, "route", generation.routes[other][1]))
-            others.append(OtherRoute(path=other.path.decode(), place=where, why=why))
-        return RouteTaken(
-            hosts=options.hosts,
-            site_place=self._place(("site", number)),
-            path=route.path.decode() if route is not None else "",
-            place=self._place(("site", number, "route", own)),
-            target=target_text(options.routes[own], self._config.upstreams) if route is not None else "",
-            others=tuple(others),
-            elsewhere=elsewhere,
-        )
-
-    def _place(self, path: Path) -> str:
-        """Where something is written: a file and a line; its name where no line is known."""
-        for length in range(len(path), 0, -1):
-            place = self._places.get(path[:length])
-            if place is not None:
-                return f"{self._file}:{place.line}"
-        return self._file
+    def _found(self, key: bytes) -> tuple[tuple[StoredResponse, ...], str]:
+        """What is stored under a key, and where that was looked up."""
+        if self._running is None:
+            return found_in_folder(self._config.cache, key)
+        store = self._running.store
+        if store is None:
+            return (), "nothing is stored: no route is cached"
+        look = getattr(store, "peek", store.find)
+        result = look(key)
+        if isinstance(result, Deferred):
+            return (), f"{store.name}: it answers later, and is taken as empty"
+        return result, f"{store.name}: {_responses(result)} under this key"
 
 
-def stored_url(config: Config, url: str) -> bytes:
-    """A URL as the responses to it are stored: with the parameters that count for its route alone. Empty where no route
-    caches it. Raises ValueError where it is none."""
-    question = asked("GET", url, (), "192.0.2.1")
-    clock = Clock()
-    store = MemoryStore(config.cache.memory, config.cache.largest, clock)
-    generation = Generation(config, Surroundings(clock, Sweep(clock), OctetBudget(1), store))
-    try:
-        request = probe(config, question, 0.0)
-        site = generation.hosts.find(request.authority.host)
-        resource = site.select(request.path, b"GET").resource if isinstance(site, Routes) else None
-        return resource.url_of(request) if isinstance(resource, CachingResource) else b""
-    except ProxyError:
-        return b""
-    finally:
-        generation.stop()
+@attrs.frozen
+class _Answered:
+    status: int
+    fields: Fields
+    length: int
+    """Octets of content that its framing tells; negative where it doesn't."""
 
 
-def places_of(file: str) -> dict[Path, Place]:
-    """Where each table of a TOML file is; nothing for Python."""
-    if file.endswith(".py"):
-        return {}
-    return locate(FilePath(file).read_bytes().decode("utf-8-sig"))
+def _in_brackets(fields: Fields, resource: CachingResource) -> list[str]:
+    told = telling(fields, resource.options.targeted)
+    return [f"({'; '.join(told)})"] if told else []
 
 
-def _passes_guard(generation: Generation, number: int, asked: Probe) -> bool:
-    """Whether the request comes as far as the tree; else it has its answer."""
-    reached: list[Request] = []
-    generation.dispatch = reached.append  # type: ignore[assignment]  # in the place of the tree
-    guarded(generation, generation.config.listeners[number], None)(asked)
-    return bool(reached)
+def _public(behind: IResource, response: ResponseHead, request: Probe) -> OutgoingHead:
+    """An answer as the cache sees it: behind a proxy, with the changes that the route makes."""
+    if not isinstance(behind, ProxyResource):
+        return OutgoingHead(response.status, response.reason, response.fields)
+    has_body = response_framing(request.method, response.status, response.version, response.fields).kind != "none"
+    authority = request.public_authority or request.authority.raw
+    return behind.response_forwarding.head(response, has_body, request.public_scheme, authority)
 
 
-def _found(options: Cache, key: bytes) -> tuple[tuple[StoredResponse, ...], str]:
-    """What is stored under a key, as far as it can be seen from outside, and where that was looked up."""
+def found_in_folder(options: Cache, key: bytes) -> tuple[tuple[StoredResponse, ...], str]:
+    """What can be seen of a store from outside of the process that uses it."""
     if options.folder is None:
         where = "Redis is not asked" if options.redis is not None else "the memory of a running proxy can't be seen"
         return (), f"taken as empty: {where} from here"
@@ -249,23 +289,37 @@ def _found(options: Cache, key: bytes) -> tuple[tuple[StoredResponse, ...], str]
         return (), f"{options.folder}: nothing is there yet"
     store = open_folder(options, Clock())
     try:
-        found = store.find(key)
+        found = store.peek(key)
         if not found and store.is_failing:
             return (), f"{options.folder}: it can't be read, so it is taken as empty"
-        number = f"{len(found)} responses" if len(found) != 1 else "1 response"
-        return found, f"{options.folder}: {number} under this key"
+        return found, f"{options.folder}: {_responses(found)} under this key"
     finally:
         store.stop()
 
 
-def _answered_with(error: ProxyError) -> str:
-    return f"answered with {error.status}: {error.detail or error.reason}"
+def _responses(found: tuple[StoredResponse, ...]) -> str:
+    return f"{len(found)} responses" if len(found) != 1 else "1 response"
 
 
-def _ended(asked: Probe) -> str:
-    if asked.error is not None:
-        return _answered_with(asked.error)
-    if asked.answer is None:
-        return "there is no answer"
-    location = asked.answer.fields.get(b"location") or b""
-    return f"answered with {asked.answer.status}: redirected to {location.decode('latin-1')}"
+def stored_url(config: Config, url: str) -> bytes:
+    """A URL as the responses to it are stored: with the parameters that count for its route alone. Empty where no route
+    caches it. Raises ValueError where it is none."""
+    clock = Clock()
+    store = MemoryStore(config.cache.memory, config.cache.largest, clock)
+    generation = Generation(config, Surroundings(clock, Sweep(clock), OctetBudget(1), store))
+    try:
+        return url_in(generation, url)
+    finally:
+        generation.stop()
+
+
+def url_in(generation: Generation, url: str) -> bytes:
+    """The same, in a tree that is there."""
+    request = None
+    try:
+        request = probe(generation.config, asked("GET", url, (), "192.0.2.1"), 0.0)
+        site = generation.hosts.find(request.authority.host)
+        resource = site.select(request.path, b"GET").resource if isinstance(site, Routes) else None
+        return resource.url_of(request) if isinstance(resource, CachingResource) else b""
+    except ProxyError:
+        return b""

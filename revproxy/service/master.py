@@ -109,6 +109,7 @@ class Master:
         self._awaited: set[int] = set()
         if workers == 1:
             self.worker = Worker(opened, reactor)
+            self.worker.source = self.reloads.source
 
     @property
     def config(self) -> Config:
@@ -166,6 +167,7 @@ class Master:
             self._board,
             self._plugged,
             self._drop_in_child,
+            self.reloads.source,
             self._named,
         )
         pid, sock = fork(birth, self._reactor)

@@ -89,7 +89,7 @@ class OwnMember:
     def prepare(self, proposal: Proposal) -> Deferred[Any]:
         """See ``Member``."""
         copies = [(options, sock.dup()) for options, sock in proposal.added]
-        return maybeDeferred(self.worker.prepare, proposal.config, copies)
+        return maybeDeferred(self.worker.prepare, proposal.config, copies, proposal.source)
 
     def switch(self) -> Deferred[Any]:
         """See ``Member``."""
@@ -182,6 +182,8 @@ class Birth:
     plugged: Sequence[Plugged]
     drop: Callable[[], None]
     """Closes the copies of what is the master's alone."""
+    source: bytes | None
+    """The text that the configuration was read from."""
     named: Callable[[str], None]
     """Tells the log who writes from now on."""
 
@@ -221,6 +223,7 @@ def _serve(birth: Birth, sock: socket.socket, reactor: Any) -> int:
     birth.named(f"worker {birth.number}")
     opened = attrs.evolve(birth.opened, config=divided(birth.opened.config, birth.workers))
     worker = Worker(opened, reactor, number=birth.number, board=birth.board)
+    worker.source = birth.source
     child = _Child(birth, worker, sock, reactor)
     signal.signal(signal.SIGTERM, child.terminated)
     for plug in birth.plugged:
@@ -278,15 +281,16 @@ class _Child:
 
     def _prepare(self, arguments: dict[str, Any], sockets: Sequence[socket.socket]) -> None:
         try:
-            source = arguments["source"]
-            config = self._birth.origin.config(source.encode("latin-1") if source is not None else None)
+            text = arguments["source"]
+            source = text.encode("latin-1") if text is not None else None
+            config = self._birth.origin.config(source)
             listeners = {listener.address: listener for listener in config.listeners}
             added = [(listeners[address], sock) for address, sock in zip(arguments["added"], sockets, strict=True)]
         except BaseException:
             for sock in sockets:
                 sock.close()
             raise
-        self._worker.prepare(divided(config, self._birth.workers), added)
+        self._worker.prepare(divided(config, self._birth.workers), added, source)
 
     def _drain(self, seconds: float) -> Deferred[int]:
         if self._ending is None:

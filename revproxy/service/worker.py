@@ -49,6 +49,7 @@ class _Proposed:
     """All that a reload would put into force."""
 
     config: Config
+    source: bytes | None
     generation: Generation
     store: CarriedStore
     acme: CarriedAcme
@@ -70,6 +71,8 @@ class Worker:
 
     def __init__(self, opened: Opened, reactor: Any, *, number: int = 0, board: Board | None = None) -> None:
         self.config = opened.config
+        self.source: bytes | None = None
+        """The text that it was read from, where there is a file."""
         self.number = number
         self.board = board
         self.certificates = opened.certificates
@@ -216,7 +219,7 @@ class Worker:
 
     # A reload.
 
-    def prepare(self, config: Config, added: Sequence[Bound] = ()) -> None:
+    def prepare(self, config: Config, added: Sequence[Bound] = (), source: bytes | None = None) -> None:
         """Builds all that another Config needs, beside what serves. ``added`` are the sockets of listeners that it has
         and the present one has not; they are this worker's from now on. Raises ConfigError: then nothing changed."""
         self.abandon()
@@ -239,7 +242,7 @@ class Worker:
                 step()
             raise
         self._proposed = _Proposed(
-            config, generation, store, acme, log, list(added), certificates, stapling, prepared
+            config, source, generation, store, acme, log, list(added), certificates, stapling, prepared
         )
 
     def _prepare_certificates(self, config: Config) -> tuple[Certificates | None, Any, Prepared | None]:
@@ -268,6 +271,7 @@ class Worker:
         before = self.generation
         assert proposed is not None and before is not None
         self.config = proposed.config
+        self.source = proposed.source
         self.generation = proposed.generation
         self.budget.adopt(proposed.config.limits.buffered_octets)
         self._switch_certificates(proposed)

@@ -133,6 +133,6 @@ def test_a_folder_that_is_not_there(
 def test_explain_looks_into_the_folder(store: DiskStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "http://a.example/a", "--config", "a.toml"]) == 0
     printed = capsys.readouterr().out
-    assert "kept: 1 response under this key\n" in printed
+    assert "kept: 1 response under this key" in printed
     assert "request   sent on" in printed or "request   answered" in printed
     assert "nothing is stored" not in printed
