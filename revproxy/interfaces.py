@@ -24,6 +24,7 @@ from revproxy.http.fields import Fields
 from revproxy.http.forward import NO_CHANGES, Client, FieldChanges, OutgoingHead, ResponseForwarding
 from revproxy.http.framing import Framing
 from revproxy.http.target import Authority
+from revproxy.observe.labels import RouteLabels
 from revproxy.observe.transaction import Transaction
 
 
@@ -129,6 +130,36 @@ class Request(Protocol):
 
     def fail(self, error: ProxyError) -> None:
         """There will be no (complete) answer: an error page, or a connection that is visibly cut."""
+
+
+class ReadyAnswer(Protocol):
+    """A whole answer, rendered for a client of HTTP/1.1 whose connection goes on."""
+
+    status: int
+    octets: bytes
+    """Its head."""
+    whole: bytes | None
+    """Its content; never None where this is given."""
+    member: bytes
+    """What Cache-Status says of it."""
+
+
+class Shortcut(Protocol):
+    """Answers what a connection asks next, where that differs from a request which was answered from a store in nothing
+    but its target and Cookie.
+
+    It is got from whoever gives requests to the tree (``dispatch.shortcut(request)``, after the request was answered),
+    and is good for that ``dispatch`` alone: a reload puts another one in its place, and whatever stands before the tree
+    and has no ``shortcut`` of its own is not gone around. Nothing that a request could depend on is remembered
+    in it but the request's fields: the site, the route and the stored response are looked up each time.
+    """
+
+    labels: RouteLabels
+    """What the figures stand under, as ``Transaction.labels``."""
+
+    def __call__(self, target: bytes, now: float) -> ReadyAnswer | None:
+        """The answer to GET for a target (any octets), at ``now`` (seconds of the wall clock); None where the tree has
+        to be asked."""
 
 
 class IResponder(Interface):

@@ -8,19 +8,19 @@ requests because the next head is parsed only after the answer before it is out 
 
 How a request ends. ``answered`` goes on to the next request or closes; ``cut`` ends what must not look complete. A
 client's FIN ends its requests, not the answer in flight; a reset, a failed write, or ``half_close_grace`` seconds
-without an octet of an answer mean that it is gone.
-
-Deadlines are compared once a second in ``sweep``.
+without an octet of an answer mean that it is gone. Deadlines are compared once a second in ``sweep``.
 """
 
 from __future__ import annotations
 
 from twisted.logger import Logger
 
+from revproxy.config.model import Limits
 from revproxy.downstream.body import UNPARSED, RequestBody
 from revproxy.downstream.connection import MOMENT, ClientConnection
 from revproxy.downstream.frontend import Frontend
 from revproxy.downstream.pace import AnswerPace
+from revproxy.downstream.repeats import Repeats, learned
 from revproxy.downstream.request import StreamingRequest, unread_request
 from revproxy.errors import (
     BadRequest,
@@ -48,14 +48,15 @@ class Channel(ClientConnection):
 
     __slots__ = (
         "_awaits_proxy_header",
-        "_drained",
         "_in_head",
         "_looping",
         "_pace",
-        "_parser",
-        "_served",
+        "_repeats",
         "body",
+        "is_drained",
+        "parser",
         "request",
+        "served",
     )
 
     def __init__(
@@ -64,18 +65,27 @@ class Channel(ClientConnection):
         super().__init__(frontend, stream, client, counted=not client.trusted and not awaits_proxy_header)
         # Per connection.
         limits = frontend.limits
-        self._parser = RequestParser(limits.head_size, limits.head_count, limits.target_length)
+        self.parser = RequestParser(limits.head_size, limits.head_count, limits.target_length)
         self._awaits_proxy_header = awaits_proxy_header
-        self._served = 0
+        self.served = 0
         self._in_head = False
         self._looping = False
+        self._repeats: Repeats | None = None
         # Per request.
         self.request: StreamingRequest | None = None
         """The one in flight."""
         self.body: RequestBody | None = None
         """What is still to come of its body."""
-        self._drained = True
+        self.is_drained = True
+        """Whether the kernel took everything that was written."""
         self._pace = AnswerPace()
+
+    def frontend_changed(self, old: Limits, *, is_trust_other: bool) -> None:
+        """See ``Connected``. All that is remembered for the next request belongs to what was in force until now."""
+        super().frontend_changed(old, is_trust_other=is_trust_other)
+        limits = self.frontend.limits
+        self.parser.adopt(limits.head_size, limits.head_count, limits.target_length)
+        self._repeats = None
 
     def begin(self) -> None:
         """Starts to serve, if there is room for one more connection."""
@@ -93,10 +103,11 @@ class Channel(ClientConnection):
             self.keep(data)
         elif self.lingering:
             self.drop(data)
-        else:
-            if self.pending:
-                data = self.pending + data
-                self.set_pending(b"")
+        elif self.pending:
+            data = self.pending + data
+            self.set_pending(b"")
+            self._read_heads(data)
+        elif self._repeats is None or not self._repeats.answer(self, data):
             self._read_heads(data)
 
     def input_ended(self) -> None:
@@ -121,7 +132,7 @@ class Channel(ClientConnection):
 
     def output_blocked(self) -> None:
         """The client takes its answer more slowly than it is made."""
-        self._drained = False
+        self.is_drained = False
         self._pace.blocked(self.stream.queued, self.frontend.now())
         request = self.request
         if request is not None and request.source is not None and not request.finished:
@@ -129,7 +140,7 @@ class Channel(ClientConnection):
 
     def output_drained(self) -> None:
         """The client took everything."""
-        self._drained = True
+        self.is_drained = True
         request = self.request
         if request is None:
             if self.is_closing:
@@ -149,7 +160,7 @@ class Channel(ClientConnection):
             if rest is None:
                 return
             data = rest
-        parser = self._parser
+        parser = self.parser
         self._looping = True
         while data:
             try:
@@ -169,11 +180,9 @@ class Channel(ClientConnection):
                 self._looping = False
                 return
             # The answer is out already, and with it everything that belonged to this request.
-            if self.pending:
-                data = self.pending
+            data = self.pending
+            if data:
                 self.set_pending(b"")
-            else:
-                data = b""
         self._looping = False
         self._await_next()
 
@@ -183,7 +192,7 @@ class Channel(ClientConnection):
             return
         if not self._in_head:
             self._in_head = True
-            if self._served:
+            if self.served:
                 self.deadline = self.frontend.now() + self.frontend.limits.head_timeout
         if not self.set_pending(data):
             self._refuse(Overloaded("no room for a head's octets"))
@@ -203,7 +212,7 @@ class Channel(ClientConnection):
 
     def _begin_request(self, head: RequestHead, rest: bytes) -> None:
         frontend = self.frontend
-        self._served += 1
+        self.served += 1
         self._in_head = False
         try:
             facts = request_facts(head)
@@ -233,7 +242,7 @@ class Channel(ClientConnection):
                 secured = self.client.scheme == b"https" or self.client.trusted
                 request.aim(parse_target(method, head.target, secured=secured))
             if self.client.trusted:
-                self._count_original(request)
+                request.count_original()
             budget = frontend.budget
             if budget.held >= budget.limit:
                 raise Overloaded("the process holds too many octets")
@@ -243,14 +252,6 @@ class Channel(ClientConnection):
         except Exception as mistake:  # noqa: BLE001  # somebody's resource is broken: that costs this request alone
             _log.failure("{id}: a resource failed", id=request.request_id.decode("ascii", "replace"))
             request.fail(ProxyError(f"a resource failed: {mistake!r}"))
-
-    def _count_original(self, request: StreamingRequest) -> None:
-        """Behind a trusted proxy, connections say nothing of who is at their other end: its requests are counted."""
-        address = request.transaction.client
-        if address != self.client.peer:
-            if not self.frontend.admission.enter_address(address):
-                raise Overloaded("too many requests of this address at once")
-            request.counted = True
 
     def _refuse(self, error: ProxyError, head: RequestHead | None = None) -> None:
         """Answers a head that is not one, and ends the connection: what follows can't be told apart any more."""
@@ -331,7 +332,7 @@ class Channel(ClientConnection):
         """Whether the connection may serve another request after this one."""
         return (
             not self.frontend.draining
-            and self._served < self.frontend.limits.requests_per_connection
+            and self.served < self.frontend.limits.requests_per_connection
             and (not self.half_closed or bool(self.pending))
         )
 
@@ -349,8 +350,12 @@ class Channel(ClientConnection):
         """The whole answer was given; it is over when the client has taken it."""
         if request is not self.request:
             return
-        if self._drained and not self.stream.closed:
+        if self.is_drained and not self.stream.closed:
             self.complete(request)
+
+    def answered_from_store(self, request: StreamingRequest) -> None:
+        """A request that wanted nothing in particular was answered from a store, and the connection goes on."""
+        self._repeats = learned(self, request, self._repeats)
 
     def complete(self, request: StreamingRequest) -> None:
         self._record(request)
@@ -432,6 +437,7 @@ class Channel(ClientConnection):
         super().forget()
         self.request = None
         self.body = None
+        self._repeats = None
 
     # Time.
 
@@ -481,7 +487,7 @@ class Channel(ClientConnection):
         """The proxy is stopping: a connection that waits for a request is closed (``await_last``), others after their
         answer."""
         if self.request is None and not self.lingering and not self.pending:
-            self.await_last(was_used=self._served > 0)
+            self.await_last(was_used=self.served > 0)
             self.sweep(self.frontend.now())
 
     def stop(self) -> None:

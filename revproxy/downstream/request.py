@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from revproxy.errors import ClientGone, MethodNotAllowed, ProxyError
+from revproxy.errors import ClientGone, MethodNotAllowed, Overloaded, ProxyError
 from revproxy.http.error_page import error_page
 from revproxy.http.facts import RequestFacts
 from revproxy.http.fields import NO_FIELDS, Fields
@@ -130,6 +130,15 @@ class StreamingRequest:
         if target.authority is not None:
             self.authority = target.authority
             self.transaction.host = target.authority.raw
+
+    def count_original(self) -> None:
+        """Behind a trusted proxy, connections say nothing of who is at their other end: its requests are counted.
+        Raises Overloaded."""
+        address = self.transaction.client
+        if address != self.client.peer:
+            if not self._channel.frontend.admission.enter_address(address):
+                raise Overloaded("too many requests of this address at once")
+            self.counted = True
 
     # The body of the request.
 
@@ -275,6 +284,8 @@ class StreamingRequest:
                 channel.stream.write(head.rendered + body)
             else:
                 channel.stream.write_pieces([head.rendered, body])
+            if head.is_stored:
+                channel.answered_from_store(self)
             channel.answered(self)
             return
         self.start(head, framing, None)

@@ -14,6 +14,7 @@ class RequestFacts:
 
     __slots__ = (
         "accepts_trailers",
+        "asked_of",
         "authority",
         "base",
         "cache_view",
@@ -55,6 +56,8 @@ class RequestFacts:
         """What the fields say to a cache, worked out once by the first that asks."""
         self.log_described: bytes | None = None
         """What the access log says of the client's software, rendered once."""
+        self.asked_of: object = None
+        """Who was asked for a short way to the answers of the connection's next requests with these fields."""
         self.base: RequestFacts | None = None
         """The facts of the same fields without Cookie, where those were known: whoever derives something that Cookie
         has no say in can share it."""
@@ -75,6 +78,7 @@ class RequestFacts:
         facts.forwarded = b""
         facts.cache_view = None
         facts.log_described = self.log_described
+        facts.asked_of = None
         facts.base = self
         return facts
 

@@ -68,10 +68,10 @@ class RequestParser:
         "_block",
         "_fields",
         "_head",
-        "_octets",
         "consumed",
         "head_count",
         "head_size",
+        "octets",
         "target_length",
     )
 
@@ -82,7 +82,8 @@ class RequestParser:
         self._block = b""
         self._fields = NO_FIELDS
         self._head: RequestHead | None = None
-        self._octets = b""
+        self.octets = b""
+        """Those of the head returned last."""
         # The block parsed last without its Cookie, and where that stood: a browser's next head often differs in nothing
         # else.
         self._base: Fields | None = None
@@ -92,14 +93,23 @@ class RequestParser:
         self.consumed = 0
         """Octets that the head returned last took from the front."""
 
+    def adopt(self, head_size: int, head_count: int, target_length: int) -> None:
+        """Goes on under other limits, and forgets what it remembered, with all that was derived from that."""
+        self.head_size = head_size
+        self.head_count = head_count
+        self.target_length = target_length
+        self._block = self._base_block = b""
+        self._fields = NO_FIELDS
+        self._head = self._base = None
+
     def parse(self, data: bytes) -> RequestHead | None:
         """The head at the front of ``data``, or None while it is incomplete.
 
         Raises BadRequest, HeadTooLarge, TargetTooLong or VersionNotSupported as soon as no continuation could be right.
         """
         head = self._head
-        if head is not None and data.startswith(self._octets):
-            self.consumed = len(self._octets)
+        if head is not None and data.startswith(self.octets):
+            self.consumed = len(self.octets)
             return head
         start = 0
         if data[:1] == b"\r":
@@ -138,7 +148,7 @@ class RequestParser:
                 raise HeadTooLarge("too many fields") from None
             self._block = block
         self.consumed = end + 4
-        self._octets = data[start : end + 4]
+        self.octets = data[start : end + 4]
         self._head = head = RequestHead(method, target, version, self._fields)
         return head
 

@@ -12,8 +12,9 @@ from typing import Any
 from twisted.web.resource import IResource, Resource
 
 from revproxy.errors import ContentTooLarge
-from revproxy.interfaces import IResponder, IRouter, Request
+from revproxy.interfaces import IResponder, IRouter, Request, Shortcut
 from revproxy.resources.base import segments_below
+from revproxy.resources.shortcut import shortcut_for
 from revproxy.resources.twisted_request import TwistedResources
 
 _ROUTER, _RESPONDER, _OTHER = range(3)
@@ -49,6 +50,10 @@ class Dispatch:
                 raise ContentTooLarge(f"{request.facts.framing.length} octets, {request.body_limit} are allowed")
             resource.respond(request)
             return
+
+    def shortcut(self, request: Request) -> Shortcut | None:
+        """The short way for what is asked next on a connection; None where there is none."""
+        return shortcut_for(self._root, request)
 
     def _kind(self, resource: object) -> int:
         cls = resource.__class__

@@ -12,6 +12,7 @@ from typing import Any, Final
 from revproxy.caching.cache_status import CacheStatus, appended, render_age
 from revproxy.caching.controls import RequestControls
 from revproxy.caching.decisions import Serve
+from revproxy.caching.freshness import Judgement
 from revproxy.caching.groups import without_tags
 from revproxy.caching.stored import Content, StoredHead, StoredResponse
 from revproxy.errors import ProxyError, StoreFailed
@@ -20,7 +21,7 @@ from revproxy.http.fields import NO_FIELDS, Fields, Line
 from revproxy.http.forward import OutgoingHead
 from revproxy.http.framing import EMPTY, NO_BODY, Framing
 from revproxy.http.ranges import RangeAction, RangePlan, partial_content, plan_ranges, unsatisfiable_fields
-from revproxy.http.render import field_lines
+from revproxy.http.render import field_lines, status_line
 from revproxy.interfaces import Request
 
 PIECE: Final = 128 * 1024
@@ -30,23 +31,55 @@ _BODYLESS: Final = frozenset({204, 304})
 
 
 class Rendered:
-    """What hits of one stored head have in common."""
+    """What hits of one stored head have in common; it is the ``ReadyAnswer`` to them as well."""
 
-    __slots__ = ("age", "block", "fields", "framing", "head", "member", "ttl", "whole")
+    __slots__ = (
+        "_before",
+        "_end",
+        "age",
+        "block",
+        "fields",
+        "framing",
+        "head",
+        "member",
+        "octets",
+        "since",
+        "status",
+        "ttl",
+        "until",
+        "whole",
+    )
 
     def __init__(self, stored: StoredResponse) -> None:
         head = stored.head
+        size = stored.content.size
+        self.status = head.status
         self.fields = public_fields(head)
         self.block = field_lines(self.fields)
-        self.framing = Framing("length", stored.content.size)
-        self.whole = stored.content.octets if stored.content.size <= PIECE else None
+        self.framing = Framing("length", size)
+        self.whole = stored.content.octets if size <= PIECE else None
+        self._end = b"Content-Length: %d\r\n\r\n" % size
         if head.status in _BODYLESS:
-            self.framing, self.whole = NO_BODY, b""
+            self.framing, self.whole, self._end = NO_BODY, b"", b"\r\n"
+        self._before = status_line(head.status, head.reason) + self.block
         # Of one second.
         self.age = -1
         self.ttl = 0
         self.member = b""
+        self.octets = b""
         self.head: OutgoingHead | None = None
+        self.since = self.until = 0.0
+        """Between these instants of the wall clock (``until`` is none of them), all of that is as it should be."""
+
+    def render(self, head: StoredHead, lines: bytes) -> OutgoingHead:
+        """The head with these lines, which are those of one second."""
+        self.octets = b"%b%b%b" % (self._before, lines, self._end)
+        out = OutgoingHead(head.status, head.reason, self.fields, has_date=True, block=self.block + lines)
+        out.framing = self.framing
+        out.rendered = self.octets
+        out.is_stored = True
+        self.head = out
+        return out
 
 
 def public_fields(head: StoredHead) -> Fields:
@@ -82,6 +115,7 @@ class Serving:
             head = rendered.head
             if head is None or rendered.age != decision.age or rendered.ttl != decision.ttl:
                 head = self._head_at(stored.head, rendered, decision.age, decision.ttl)
+                rendered.until = 0.0
             request.transaction.cache_status = rendered.member
             request.answer_whole(head, rendered.framing, whole)
             return
@@ -96,15 +130,23 @@ class Serving:
         """The head of this second. Stored heads without Cache-Status of caches behind us need only two more lines."""
         member = rendered.member = self._status.hit(ttl)
         rendered.ttl = ttl
-        if not self._says:
-            block = b"%bAge: %d\r\n" % (rendered.block, age)
-        else:
-            behind = head.fields.get(b"cache-status")
-            member = member if behind is None else appended(behind, member)
-            block = b"%bAge: %d\r\nCache-Status: %b\r\n" % (rendered.block, age, member)
         rendered.age = age
-        rendered.head = OutgoingHead(head.status, head.reason, rendered.fields, has_date=True, block=block)
-        return rendered.head
+        if not self._says:
+            return rendered.render(head, b"Age: %d\r\n" % age)
+        behind = head.fields.get(b"cache-status")
+        member = member if behind is None else appended(behind, member)
+        return rendered.render(head, b"Age: %d\r\nCache-Status: %b\r\n" % (age, member))
+
+    def renew(self, head: StoredHead, judgement: Judgement, rendered: Rendered, now: float) -> bool:
+        """Renders what hits at ``now`` have in common; false where the stored response can't be used without a further
+        question."""
+        if not judgement.since <= now < judgement.plain_until:
+            return False
+        age, ttl = int(now - judgement.born), int(judgement.fresh_until - now)
+        self._head_at(head, rendered, age, ttl)
+        rendered.since = now
+        rendered.until = min(judgement.born + age + 1, judgement.fresh_until - ttl, judgement.plain_until)
+        return True
 
     def answer(
         self,

@@ -109,6 +109,10 @@ class MemoryStore:
         entry.visits += 1
         return entry.responses
 
+    def near(self, key: bytes) -> _Entry | None:
+        """What is here under a key, to be looked at; whoever uses a response of it counts the visit."""
+        return self._entries.get(key)
+
     def begin(self, key: bytes, expected: int) -> MemoryFilling:
         return MemoryFilling(self, expected, self.recent.count)
 

@@ -129,6 +129,12 @@ class TieredStore:
             self._adopt(key, result)
         return result
 
+    def near(self, key: bytes) -> Any:
+        """What is in this process's memory under a key, after all that others changed; see ``MemoryStore.near``."""
+        if self._pages.page[0] != self._seen:
+            self._catch_up()
+        return self.memory.near(key)
+
     def _found_later(self, found: tuple[StoredResponse, ...], key: bytes, since: int) -> tuple[StoredResponse, ...]:
         if self._pages.page[0] != self._seen:
             self._catch_up()
