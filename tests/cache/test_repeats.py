@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,6 +21,9 @@ from revproxy.observe.labels import RouteLabels
 from revproxy.observe.transaction import Transaction
 from revproxy.resources.base import Route, Routes
 from revproxy.resources.vhost import VirtualHosts
+from revproxy.stores.disk import DiskStore
+from revproxy.stores.memory import MemoryStore
+from revproxy.stores.tiered import TieredStore
 from tests.support.caching import Cached, caching, response
 from tests.support.network import End
 from tests.support.reading import Answer, Asked, read_answers
@@ -219,6 +223,28 @@ def test_a_new_site_or_route_counts_at_once(short: Counted) -> None:
         hosts.removeHost(b"a.example")
         (answer,) = ask(client, head())
         assert answer.body == b"hello"
+
+
+def test_what_another_worker_purges_is_not_given(short: Counted, tmp_path: Path) -> None:
+    tiers: list[TieredStore] = []
+
+    def store(proxy: Any) -> TieredStore:
+        for _ in range(2):
+            disk = DiskStore(str(tmp_path), 1 << 24, 1 << 20, proxy.clock)
+            tiers.append(TieredStore(MemoryStore(1 << 24, 1 << 20, proxy.clock), disk, proxy.clock))
+        return tiers[0]
+
+    with caching(store=store) as cached:
+        cached.answers_with(FRESH)
+        client = cached.proxy.client()
+        ask(client, *[head()] * 5)
+        assert short.count > 0
+        cached.answers_with(FRESH, body=b"new")
+        tiers[1].purge(Selection(url=b"http://a.example/a"))
+        (answer,) = ask(client, head())
+        assert answer.body == b"new"
+        for tier in tiers:
+            tier.stop()
 
 
 @implementer(IResponder)
