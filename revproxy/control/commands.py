@@ -9,14 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from revproxy.control.client import Admin, Refused, Unreachable
+from revproxy.control.client import OK, Admin, Refused, Unreachable
 from revproxy.control.paint import Column, Line, Look, Span, flow, painted, table
 from revproxy.control.panel import Sample, counted_entries, servers, warnings, workers
 from revproxy.control.words import age, clock, counted, number, octets
 
-OK: Final = 0
-FAILED: Final = 1
-UNUSABLE: Final = 2
 WIDTH: Final = 120
 """Columns where the output is no terminal."""
 
@@ -60,11 +57,9 @@ def run(name: str, arguments: argparse.Namespace, find: Callable[[], Admin]) -> 
         else:
             answer = admin.ask("POST", f"/{name}", {"plan": arguments.plan} if name == "reload" else {})
     except Unreachable as reason:
-        return _failed(arguments, str(reason), FAILED)
+        return _failed(arguments, str(reason), reason.code)
     except Refused as refusal:
-        # 422: the configuration is wrong, and nothing has changed.
-        code = UNUSABLE if refusal.status == 422 else FAILED
-        return _failed(arguments, str(refusal), code, refusal.mistakes)
+        return _failed(arguments, str(refusal), refusal.code, refusal.mistakes)
     if arguments.json:
         print(json.dumps(answer, indent=2))
         return OK
@@ -85,7 +80,7 @@ def _failed(arguments: argparse.Namespace, text: str, code: int, mistakes: tuple
     for mistake in mistakes:
         print(look.text(mistake), file=sys.stderr)
     if mistakes != (text,):
-        nothing = "; nothing has changed" if code == UNUSABLE else ""
+        nothing = "; nothing has changed" if mistakes else ""
         for line in f"revproxy: {text}{nothing}".split("\n"):
             print(look.text(line), file=sys.stderr)
     return code

@@ -220,7 +220,7 @@ def run(arguments: argparse.Namespace, find: Callable[[], Admin]) -> int:
         bridge = Bridge(find, arguments.port)
     except Unreachable as reason:
         print(f"revproxy: {reason}", file=sys.stderr)
-        return FAILED
+        return reason.code
     except OSError as reason:
         print(f"revproxy: port {arguments.port}: {reason.strerror or reason}", file=sys.stderr)
         return FAILED

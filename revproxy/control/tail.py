@@ -124,7 +124,7 @@ class Tail:
             stream = self._begin(self._last)
         except (Refused, StreamRefused, Unreachable) as error:
             self._printed.note(str(error))
-            return FAILED
+            return error.code if isinstance(error, Unreachable) else FAILED
         while True:
             try:
                 if not self._follow(stream):

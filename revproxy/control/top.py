@@ -11,13 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from revproxy.control.client import Admin, Refused, Unreachable
+from revproxy.control.client import OK, Admin, Refused, Unreachable
 from revproxy.control.paint import Look, painted
 from revproxy.control.panel import Sample, View, screen
 from revproxy.control.tail import query
-
-OK: Final = 0
-FAILED: Final = 1
 
 RECENT: Final = 200
 """Requests that are asked for; the slowest are the slowest of these."""
@@ -70,7 +67,7 @@ def once(sampler: Sampler, as_json: bool) -> int:
         sample = sampler.take()
     except (Refused, Unreachable) as error:
         print(f"revproxy: {error}", file=sys.stderr)
-        return FAILED
+        return error.code
     if as_json:
         print(json.dumps({"status": sample.status, "figures": sample.figures, "requests": sample.requests}, indent=2))
         return OK
@@ -88,7 +85,7 @@ def watch(sampler: Sampler, interval: float) -> int:
         view = View(sampler.take())
     except (Refused, Unreachable) as error:
         print(f"revproxy: {error}", file=sys.stderr)
-        return FAILED
+        return error.code
     from revproxy.control.terminal import Terminal
 
     look = Look.of(sys.stdout)

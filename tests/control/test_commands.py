@@ -14,6 +14,7 @@ from revproxy.cli import main
 from revproxy.control import completion
 from revproxy.control.commands import shown_status
 from revproxy.control.paint import Look, painted
+from tests.control.conftest import Play
 from tests.support.fake_admin import FakeAdmin
 
 Run = Callable[..., tuple[int, str, str]]
@@ -96,7 +97,7 @@ def test_nothing_is_running(capsys: pytest.CaptureFixture[str], folder: Path) ->
     assert main(["status", "--socket", str(folder / "none.sock")]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == f"revproxy: {folder / 'none.sock'}: No such file or directory\n"
+    assert captured.err == f"revproxy: {folder / 'none.sock'}: nobody listens there (No such file or directory)\n"
     assert main(["reload", "--json", "--socket", str(folder / "none.sock")]) == 1
     assert "No such file" in json.loads(capsys.readouterr().out)["error"]
 
@@ -169,3 +170,22 @@ def test_bash_completes() -> None:
     assert "--plan" in completed("revproxy", "reload", "--")
     assert completed("revproxy", "completion", "z") == ["zsh"]
     assert completed("revproxy", "tail", "--status", "") == []
+
+
+def test_several_are_a_wrong_use(
+    play: Play, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("revproxy.control.find.places", lambda environment, uid: [str(folder)])
+    play(31, "/etc/a.toml")
+    play(32, "/etc/b.toml")
+    for words in (["status"], ["drain"], ["top", "--once"]):
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.splitlines() == [
+            "revproxy: several are running; say which, by --socket or --config:",
+            f"  --socket {folder}/31.sock  (process 31, /etc/a.toml, serving)",
+            f"  --socket {folder}/32.sock  (process 32, /etc/b.toml, serving)",
+        ]
+    assert main(["status", "--config", "/etc/b.toml"]) == 0
+    assert "process 32" in capsys.readouterr().out

@@ -30,7 +30,15 @@ def ask(
 ) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(bridge.host, timeout=10)
     connection.request(method, target, body, {name.replace("_", "-"): value for name, value in fields.items()})
-    return connection.getresponse()
+    return answer_of(connection)
+
+
+def answer_of(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """The answer, which has the socket for its own from now on: it is closed with it."""
+    answer = connection.getresponse()
+    if connection.sock is not None:
+        connection.sock.close()
+    return answer
 
 
 def enter(bridge: Bridge) -> str:
@@ -108,7 +116,7 @@ def test_two_hosts_are_none(bridge: Bridge) -> None:
         connection.putheader("Host", value)
     connection.putheader("Cookie", cookie)
     connection.endheaders()
-    assert connection.getresponse().status == 403
+    assert answer_of(connection).status == 403
 
 
 def test_too_much(bridge: Bridge) -> None:
