@@ -179,7 +179,8 @@ def warnings(sample: Sample, look: Look) -> list[Line]:
         lines.append([(text, "bad" if days < FEW_DAYS / 4 else "warn")])
     reload = (sample.status.get("config") or {}).get("last_reload")
     if reload and not reload.get("ok"):
-        lines.append([(f"the last reload failed at {clock(reload.get('at'))}: {look.text(reload.get('text'))}", "bad")])
+        reasons = look.text(str(reload.get("text")).replace("\n", "; "))
+        lines.append([(f"the last reload failed at {clock(reload.get('at'))}: {reasons}", "bad")])
     return lines
 
 
@@ -207,6 +208,8 @@ def workers(sample: Sample, look: Look, width: int) -> list[Line]:
         if beat > SILENT:
             state, role = f"silent for {age(beat)}", "bad"
         cpu = sample.cpu.get(one.get("pid") or 0)
+        # Seen once, there is no rate yet.
+        used = taken(one.get("cpu")) if cpu is None else f"{100 * cpu:.0f} %"
         restarts = one.get("restarts") or 0
         rows.append(
             [
@@ -217,7 +220,7 @@ def workers(sample: Sample, look: Look, width: int) -> list[Line]:
                 (number(one.get("connections")), ""),
                 (number(one.get("requests")), ""),
                 (octets(one.get("memory")), ""),
-                ("-" if cpu is None else f"{100 * cpu:.0f} %", "warn" if (cpu or 0) > 0.9 else ""),
+                (used, "warn" if (cpu or 0) > 0.9 else ""),
                 (number(restarts), "warn" if restarts else "quiet"),
                 (age(now - one.get("started", now)), "quiet"),
             ]

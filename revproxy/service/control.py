@@ -12,8 +12,10 @@ import stat
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.web.server import Site
+from zope.interface import implementer
 
 from revproxy.admin.place import SUFFIX, SYSTEM_FOLDER, flaw_of, folders
 from revproxy.errors import ConfigError
@@ -23,6 +25,8 @@ from revproxy.wire.listen import bind_unix
 _log = Logger()
 
 BACKLOG: Final = 64
+RETRY_TIME: Final = 1.0
+"""Seconds until it is tried again, where nothing could be accepted."""
 
 
 def choose(environment: Mapping[str, str], uid: int, later: int | None = None) -> str:
@@ -64,9 +68,9 @@ class Control:
         environment: Mapping[str, str] = os.environ,
         identity: Identity | None = None,
     ) -> None:
-        self._reactor = reactor
+        self.reactor = reactor
         self._site = site
-        self._port: Any = None
+        self._port: ControlPort | None = None
         self.path = ""
         """Where it is; empty where there is none."""
         self._inode = 0
@@ -105,24 +109,19 @@ class Control:
             # What operators do is said where it is done.
             site.noisy = False
             site.log = _say_nothing  # type: ignore[method-assign]
-            try:
-                self._port = self._reactor.adoptStreamPort(self._socket.fileno(), socket.AF_UNIX, site)
-            except OSError as reason:
-                _log.warn("nobody can be answered at {path}: {reason}", path=self.path, reason=reason)
-                return
+            self._port = ControlPort(self._socket, site, self.reactor)
+            self._port.start()
             _log.debug("tools find this process at {path}", path=self.path)
 
     def drop(self) -> None:
         """In a child: closes copies, and nothing else."""
         if self._socket is not None:
             self._socket.close()
-        if self._port is not None:
-            self._port.socket.close()
 
     def stop(self) -> None:
         """Answers no more; the file goes, unless it is another process's by now."""
         if self._port is not None:
-            self._port.stopListening()
+            self._port.stop()
             self._port = None
         if self._socket is not None:
             self._socket.close()
@@ -132,6 +131,60 @@ class Control:
                     os.unlink(self.path)
             except OSError:
                 pass
+
+
+@implementer(IReadDescriptor)
+class ControlPort:
+    """Accepts what asks. Twisted's own port for a unix socket would let everybody use the file when it starts, and
+    remove it when it ends, whosever it is by then."""
+
+    def __init__(self, sock: socket.socket, site: Site, reactor: Any) -> None:
+        self._socket = sock
+        self._site = site
+        self._reactor = reactor
+
+    def start(self) -> None:
+        """Begins to accept."""
+        self._site.doStart()
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Accepts nothing more."""
+        self._reactor.removeReader(self)
+        self._site.doStop()
+
+    def doRead(self) -> None:
+        """Connections wait."""
+        for _ in range(BACKLOG):
+            try:
+                sock, _address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as reason:
+                # No descriptors, most likely. Those that wait are not forgotten.
+                _log.warn("nobody can ask anything just now: {reason}", reason=reason)
+                self._reactor.removeReader(self)
+                self._reactor.callLater(RETRY_TIME, self._again)
+                return
+            with sock:
+                sock.setblocking(False)
+                # It makes a copy.
+                self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self._site)
+
+    def _again(self) -> None:
+        if self._socket.fileno() != -1:
+            self._reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """The listening descriptor."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """Twisted's log shows this."""
+        return "revproxy control"
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor ends."""
 
 
 def _say_nothing(request: Any) -> None:

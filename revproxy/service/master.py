@@ -369,8 +369,8 @@ class Master:
         count = self.sums().connections
         _log.info(
             "stopping: nothing is accepted any more"
-            + ("; {count} connections in use get up to {seconds:g} s to end" if count else ""),
-            count=count,
+            + ("; {connections} get up to {seconds:g} s to end" if count else ""),
+            connections="1 connection in use" if count == 1 else f"{count} connections in use",
             seconds=seconds,
         )
         self.opened.release()

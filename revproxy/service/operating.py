@@ -24,6 +24,8 @@ from revproxy.service.totals import Totals
 
 STATUS_TIME: Final = 3.0
 """Seconds that a worker has to tell how it is; who looks wants to see that it does not."""
+DRAIN_ASK_TIME: Final = 0.5
+"""Seconds that a drain waits to hear how much there is to drain."""
 
 
 class Operations:
@@ -42,9 +44,10 @@ class Operations:
     async def status(self) -> dict[str, Any]:
         """The state of everything."""
         master = self._master
-        answers = dict(await master.ask("status", seconds=STATUS_TIME))
+        told = await master.ask("status", seconds=STATUS_TIME)
+        answers = dict(told)
         said = master.reloads.last
-        sums = master.sums({number: Sums(**answer["sums"]) for number, answer in answers.items()})
+        sums = self._sums(told)
         return {
             "version": VERSION,
             "pid": os.getpid(),
@@ -91,16 +94,21 @@ class Operations:
         touched = await self._touched()
         return self._told(await _refusing(self._master.reloads.roll_back()), touched, self._said())
 
+    def _sums(self, answers: Iterable[tuple[int, Any]]) -> Sums:
+        """The figures, of those that just told theirs."""
+        return self._master.sums({number: Sums(**answer["sums"]) for number, answer in answers})
+
     def _said(self) -> str:
         last = self._master.reloads.last
         return last.text if last is not None else ""
 
     async def drain(self) -> dict[str, Any]:
         """Ends everything in order."""
-        count = self._master.sums().connections
+        count = self._sums(await self._master.ask("status", seconds=DRAIN_ASK_TIME)).connections
         seconds = self._master.config.limits.drain_timeout
         self._end()
-        return {"text": f"draining: {count} connections, at most {seconds:g} s; then the process ends"}
+        connections = f"{count} connection{'' if count == 1 else 's'}"
+        return {"text": f"draining: {connections}, at most {seconds:g} s; then the process ends"}
 
     async def upgrade(self) -> dict[str, Any]:
         """Has a new process take over. Raises Refusal."""

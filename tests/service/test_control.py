@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.web.resource import Resource
+from twisted.internet import unix
+from twisted.web.pages import notFound
 from twisted.web.server import Site
 
 from revproxy.admin.place import flaw_of, folders
 from revproxy.errors import ConfigError
-from revproxy.service.control import Control, choose
+from revproxy.service.control import RETRY_TIME, Control, choose
 from revproxy.service.privileges import Identity
 from tests.support.sockets import Turns
 
@@ -65,6 +67,14 @@ def test_the_next_folder_is_taken_where_one_is_unsafe(tmp_path: Path) -> None:
         assert choose({**environment, "RUNTIME_DIRECTORY": str(own)}, 0) == str(own)
 
 
+class Adopting(Turns):
+    """Takes connections that somebody else accepted, as every reactor of POSIX does."""
+
+    def adoptStreamConnection(self, descriptor: int, family: int, factory: Any) -> None:
+        assert family == socket.AF_UNIX
+        unix.Server._fromConnectedSocket(descriptor, factory, self)
+
+
 Make = Callable[..., Control]
 
 
@@ -74,7 +84,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
     def open_control(path: str | None = None, **options: Any) -> Control:
         options.setdefault("environment", {"RUNTIME_DIRECTORY": str(tmp_path / "run")})
-        control = Control(path, lambda: Site(Resource()), Turns(), **options)
+        reactor = Adopting()
+        control = Control(path, lambda: Site(notFound(), reactor=reactor), reactor, **options)
         made.append(control)
         return control
 
@@ -91,6 +102,74 @@ def test_it_is_named_for_the_process_and_its_owner_s_alone(make: Make, tmp_path:
     assert stat.S_IMODE(status.st_mode) == 0o600
     control.stop()
     assert not os.path.lexists(control.path)
+
+
+def ask(path: str) -> socket.socket:
+    """A client that has asked for something that is not there."""
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    client.settimeout(0)
+    client.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    return client
+
+
+def answered(client: socket.socket, reactor: Turns) -> bytes:
+    octets = b""
+    while b"\r\n\r\n" not in octets:
+        try:
+            more = client.recv(4096)
+        except BlockingIOError:
+            assert reactor.turn(2000), "nothing comes any more"
+            continue
+        assert more, "it ended without an answer"
+        octets += more
+    client.close()
+    reactor.until(lambda: not any(isinstance(reader, unix.Server) for reader in reactor.readers | reactor.writers))
+    return octets
+
+
+def test_it_answers_and_is_still_its_owner_s_alone(make: Make, tmp_path: Path) -> None:
+    control = make(str(tmp_path / "own.sock"))
+    reactor = control.reactor
+    control.start()
+    assert stat.S_IMODE(os.lstat(control.path).st_mode) == 0o600
+    with socket.socket(socket.AF_UNIX) as looking:
+        # Who only looks whether somebody listens does no harm.
+        looking.connect(control.path)
+    assert answered(ask(control.path), reactor).startswith(b"HTTP/1.1 404 ")
+    control.stop()
+    assert reactor.readers == set()
+    assert not os.path.lexists(control.path)
+
+
+def test_without_descriptors_they_wait(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = make(str(tmp_path / "own.sock"))
+    reactor = control.reactor
+    control.start()
+    client = ask(control.path)
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.socket.accept", refuse)
+        assert reactor.turn()
+        assert not reactor.turn(), "it would turn for ever"
+    reactor.advance(RETRY_TIME)
+    assert answered(client, reactor).startswith(b"HTTP/1.1 404 ")
+
+
+def refuse(sock: socket.socket) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_the_end_comes_while_they_wait(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = make(str(tmp_path / "own.sock"))
+    control.start()
+    client = ask(control.path)
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.socket.accept", refuse)
+        control.reactor.turn()
+    control.stop()
+    control.reactor.advance(RETRY_TIME)
+    assert control.reactor.readers == set()
+    client.close()
 
 
 def test_the_configured_place_is_used(make: Make, tmp_path: Path) -> None:
@@ -136,8 +215,12 @@ def test_a_configured_place_that_can_not_be_had_is_a_mistake(make: Make, tmp_pat
 
 def test_a_successor_has_the_place_and_keeps_it(make: Make, tmp_path: Path) -> None:
     path = str(tmp_path / "own.sock")
-    first, second = make(path), make(path)
+    first = make(path)
+    first.start()
+    second = make(path)
+    second.start()
     first.stop()
+    first.reactor.settle()
     assert os.path.lexists(path)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 PATIENCE = 2000
@@ -76,7 +77,12 @@ class Turns(Clock):
                 found = ready.get(descriptor.fileno(), 0)
                 if descriptor in group and found & (event | select.POLLHUP | select.POLLERR):
                     self.count += 1
-                    descriptor.doRead() if event == select.POLLIN else descriptor.doWrite()
+                    gone = descriptor.doRead() if event == select.POLLIN else descriptor.doWrite()
+                    if gone is not None:
+                        # Transports of Twisted's own tell their reactor that they have ended.
+                        self.removeReader(descriptor)
+                        self.removeWriter(descriptor)
+                        descriptor.connectionLost(Failure(gone))
         self.advance(0)
         return bool(ready)
 
