@@ -26,6 +26,8 @@ ConditionPathExists=@CONFIG@
 Type=notify
 NotifyAccess=main
 ExecStart=@BIN@/twistd -n --pidfile= revproxy --config @CONFIG@
+# It waits until all is done, and fails where the configuration can't be used; then nothing has changed.
+ExecReload=@BIN@/revproxy reload --config @CONFIG@
 Restart=on-failure
 RestartSec=1s
 # 2: the configuration can't be used, which a second attempt won't change.

@@ -9,15 +9,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import attrs
 import pytest
 
+from revproxy.admin.place import SYSTEM_FOLDER
 from revproxy.cli import main
 from revproxy.config.addresses import SystemdAddress, parse_listener
 from revproxy.config.model import Limits
 from revproxy.config.units import parse_duration
+from revproxy.control.find import INSTANCES
 from revproxy.service import install
 from revproxy.service.notify import TICK
 from revproxy.service.units import EXAMPLE_FOLDER, ROTATION, UNIT_FOLDER, files
@@ -84,9 +87,22 @@ def test_what_is_promised_fits_the_proxy(name: str) -> None:
     assert parse_duration(said.one("WatchdogSec")) >= 4 * TICK
     assert int(said.one("LimitNOFILE")) >= 2 * Limits().connections
     assert said.one("AmbientCapabilities") == said.one("CapabilityBoundingSet") == "CAP_NET_BIND_SERVICE"
-    # Where state_folder() looks; and a reload is not there yet.
+    # Where state_folder() looks.
     assert said.one("StateDirectory") in ("revproxy", "revproxy-%i")
-    assert said.all("ExecReload") == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_reload_asks_the_process_of_that_unit(name: str) -> None:
+    said = unit(name)
+    program, *words = shlex.split(said.one("ExecReload"))
+    assert program == f"{EXAMPLE_FOLDER}/revproxy"
+    assert words == ["reload", "--config", said.one("ConditionPathExists")]
+    # The first folder where the process makes its socket, and one where the tools look for it.
+    folder = f"/run/{said.one('RuntimeDirectory')}"
+    assert folder == SYSTEM_FOLDER or fnmatch(folder, INSTANCES)
+    done = subprocess.run([f"{HERE}/revproxy", *words, "--help"], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: revproxy reload ")
 
 
 @pytest.mark.parametrize(("name", "socket"), [("http", "revproxy.socket"), ("https", "revproxy-tls.socket")])
