@@ -65,14 +65,18 @@ class RawClient:
     def __init__(self, port: int, *, host: str = "127.0.0.1", path: str = "", receive_buffer: int = 0) -> None:
         if path:
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(PATIENCE)
-            self.socket.connect(path)
+            address: str | tuple[str, int] = path
         else:
             self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             if receive_buffer:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            self.socket.settimeout(PATIENCE)
-            self.socket.connect((host, port))
+            address = (host, port)
+        self.socket.settimeout(PATIENCE)
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
         self._read = b""
 
     def __enter__(self) -> Self:

@@ -33,6 +33,8 @@ class Load:
                     client = None
             except (OSError, AssertionError, EOFError) as error:
                 self.failures.append(f"{'kept' if keep else 'new'} connection: {error!r}")
+                if client is not None:
+                    client.close()
                 client = None
         if client is not None:
             client.close()

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,10 +200,10 @@ def test_purge_and_marks(started: Started, start: Callable[..., Proxy]) -> None:
 
 
 def admin(port: int, path: str, method: str = "GET", body: str | None = None, **fields: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in fields.items()})
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in fields.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 def test_over_tcp_nobody_gets_in_without_the_token(started: Started, start: Callable[..., Proxy]) -> None:
@@ -227,11 +228,11 @@ def test_over_tcp_nobody_gets_in_without_the_token(started: Started, start: Call
     # A browser gets in by a link that is good once.
     code, told = proxy.order("POST", "/login", {})
     assert code == 200
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", f"/?token={told['token']}")
-    answer = connection.getresponse()
-    cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
-    assert answer.status == 303
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", f"/?token={told['token']}")
+        answer = connection.getresponse()
+        cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+        assert answer.status == 303
     assert admin(port, "/status", Cookie=cookie)[0] == 200
     assert admin(port, f"/?token={told['token']}")[0] == 401
     # A new process takes this socket over as well.
@@ -265,14 +266,16 @@ def test_client_certificates_over_tls(started: Started, start: Callable[..., Pro
         f'[admin]\nlisten = "127.0.0.1:{port}"\ncertificate = "{both}"\nclient_ca = "{certificate}"',
     )
     context = ssl.create_default_context(cafile=str(certificate))
-    with pytest.raises((ssl.SSLError, ConnectionError, OSError)):
-        connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
-        connection.request("GET", "/status")
-        connection.getresponse()
+
+    def asked() -> bytes:
+        with closing(http.client.HTTPSConnection("localhost", port, timeout=10, context=context)) as connection:
+            connection.request("GET", "/status")
+            return connection.getresponse().read()
+
+    with pytest.raises((ssl.SSLError, OSError)):
+        asked()
     context.load_cert_chain(str(both))
-    connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
-    connection.request("GET", "/status")
-    assert json.loads(connection.getresponse().read())["ready"] is True
+    assert json.loads(asked())["ready"] is True
 
 
 def test_an_admin_address_in_use_ends_the_start(started: Started, tmp_path: Path) -> None:

@@ -178,9 +178,14 @@ class PlayedSocket:
         self.waiting: deque[OSError | str] = deque()
         self.accepts = 0
         self.closed = False
+        self.blocks = True
+
+    def setblocking(self, blocks: bool) -> None:
+        self.blocks = blocks
 
     def accept(self) -> tuple[PlayedConnection, tuple[str, int]]:
         assert not self.closed
+        assert not self.blocks
         self.accepts += 1
         if not self.waiting:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
