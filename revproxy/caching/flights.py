@@ -1,8 +1,9 @@
 """Who fetches, and who may wait for whom (RFC 9111 §4: a cache may collapse requests).
 
-What turned out not to be for sharing is remembered for a while, by key: then nobody waits for it, and requests that
-want nothing in particular go past the cache, which costs them next to nothing. One in ``SAMPLED`` is looked at all the
-same, so that an answer for one visitor alone does not keep the cache from what all others get under the same key.
+What turned out not to be for sharing is remembered for a while, by key: then nobody waits for it. Where that happened
+``CERTAIN`` times in a row, requests that want nothing in particular go past the cache, which costs them next to
+nothing. One in ``SAMPLED`` is looked at all the same, so that answers for some visitors alone do not keep the cache
+from what others get under the same key; the first answer that is stored ends it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,30 @@ from typing import Any, Final
 UNSHAREABLE_FOR: Final = 10.0
 """Seconds for which nobody waits for a key whose answer turned out not to be shareable."""
 MOST_REMEMBERED: Final = 10_000
-SAMPLED: Final = 64
+CERTAIN: Final = 8
+SAMPLED: Final = 256
 
 
-class _Refusal:
+class Refusal:
     """What is remembered of a key."""
 
-    __slots__ = ("count", "member", "until")
+    __slots__ = ("left", "lines", "member", "streak", "until")
 
-    def __init__(self, until: float, member: bytes) -> None:
+    def __init__(self, until: float) -> None:
         self.until = until
-        self.member = member
-        self.count = 0
+        self.member = b""
+        """What Cache-Status says of the answers."""
+        self.lines = b""
+        """The lines that say so."""
+        self.streak = 0
+        """How many answers in a row were not for sharing."""
+        self.left = 0
+        """How many requests are not looked at before one is."""
+
+    def look(self) -> None:
+        """A request is looked at: then the next ones need not be."""
+        if self.streak >= CERTAIN:
+            self.left = SAMPLED - 1
 
 
 class Flights:
@@ -35,11 +48,12 @@ class Flights:
     share one only cost a request more. Times are seconds of any clock that does not go back.
     """
 
-    __slots__ = ("_by_key", "_changed", "_forgotten", "_refused", "changes")
+    __slots__ = ("_by_key", "_changed", "_forgotten", "changes", "refusals")
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, Any] = {}
-        self._refused: dict[int, _Refusal] = {}
+        self.refusals: dict[int, Refusal] = {}
+        """By hashes of keys."""
         self._changed: dict[int, int] = {}
         self._forgotten = 0
         self.changes = 0
@@ -56,38 +70,38 @@ class Flights:
         """Lets others join this fetch, unless there is another one, or the key's answers are not for sharing."""
         if key in self._by_key:
             return False
-        refusal = self._refused.get(hash(key))
-        if refusal is not None:
-            if now < refusal.until:
-                return False
-            del self._refused[hash(key)]
+        refusal = self.refusals.get(hash(key))
+        if refusal is not None and now < refusal.until:
+            return False
         self._by_key[key] = fetch
         return True
 
-    def refuse(self, key: bytes, fetch: object, now: float, member: bytes = b"") -> None:
-        """What the leading fetch of a key got can't be shared: for a while, everybody fetches for himself.
+    def refuse(self, key: bytes, fetch: object, now: float, member: bytes = b"", lines: bytes = b"") -> None:
+        """What a fetch of a key got can't be shared: for a while, everybody fetches for himself.
 
         ``member`` is what Cache-Status says of it, where that holds for whoever asks next; empty where it may not.
+        ``lines`` are how it is said.
         """
+        number = hash(key)
+        refusal = self.refusals.get(number)
         if self._by_key.get(key) is fetch:
-            if len(self._refused) >= MOST_REMEMBERED:
-                self._refused.clear()
-            self._refused[hash(key)] = _Refusal(now + UNSHAREABLE_FOR, member)
             del self._by_key[key]
+            if refusal is None:
+                if len(self.refusals) >= MOST_REMEMBERED:
+                    self.refusals.clear()
+                refusal = self.refusals[number] = Refusal(now + UNSHAREABLE_FOR)
+            refusal.until = now + UNSHAREABLE_FOR
+        if refusal is not None:
+            refusal.streak = refusal.streak + 1 if member else 0
+            refusal.member, refusal.lines = member, lines
+            if refusal.streak == CERTAIN:
+                refusal.look()
+            elif not member:
+                refusal.left = 0
 
-    def passes(self, key: bytes, now: float) -> bytes:
-        """What Cache-Status says of a request that need not be looked at; empty where it is."""
-        refusal = self._refused.get(hash(key))
-        if refusal is None or now >= refusal.until:
-            return b""
-        refusal.count += 1
-        return refusal.member if refusal.count % SAMPLED else b""
-
-    def refused(self, key: bytes, now: float) -> bytes | None:
-        """What is remembered of a key whose answers are not for sharing (see ``refuse``); None for nothing. Nothing is
-        counted by asking."""
-        refusal = self._refused.get(hash(key))
-        return refusal.member if refusal is not None and now < refusal.until else None
+    def forgive(self, key: bytes) -> None:
+        """An answer under this key could be shared after all."""
+        self.refusals.pop(hash(key), None)
 
     def leave(self, key: bytes, fetch: object) -> None:
         """Nobody joins this fetch any more."""

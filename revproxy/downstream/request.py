@@ -192,7 +192,8 @@ class StreamingRequest:
         persistent = (
             not self.closing and self.facts.persistent and self.is_body_complete and channel.may_persist()
         )
-        if head.framing is framing and persistent and self.version >= 11 and not self.added_lines:
+        added = self.added_lines
+        if head.framing is framing and persistent and self.version >= 11 and head.added == added:
             self._held = head.rendered
             return
         if kind == "length":
@@ -211,12 +212,13 @@ class StreamingRequest:
             ending += b"Connection: close\r\n"
         elif self.version < 11:
             ending += b"Connection: keep-alive\r\n"
-        ending += self.added_lines
+        ending += added
         if not head.has_date:
             ending += channel.frontend.dates.line()
         self._held = b"%b%b%b\r\n" % (status_line(head.status, head.reason), head.block, ending)
-        if kind == "length" and persistent and head.has_date and self.version >= 11 and not self.added_lines:
+        if kind == "length" and persistent and head.has_date and self.version >= 11:
             head.framing = framing
+            head.added = added
             head.rendered = self._held
 
     def write(self, data: bytes) -> None:

@@ -358,7 +358,7 @@ def public_authority(fields: Fields) -> bytes:
 class OutgoingHead:
     """A response's head on its way to a client: framing and connection fields are still to come."""
 
-    __slots__ = ("block", "fields", "framing", "has_date", "is_stored", "reason", "rendered", "status")
+    __slots__ = ("added", "block", "fields", "framing", "has_date", "is_stored", "reason", "rendered", "status")
 
     def __init__(
         self,
@@ -379,7 +379,9 @@ class OutgoingHead:
         """Whether it is a stored response's, and was given to a request that wanted nothing in particular."""
         self.framing: object = None
         self.rendered = b""
-        """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``."""
+        """The whole head as it went to a client whose connection goes on, where it was ended by ``framing``, and by
+        ``added``, lines that were the request's own."""
+        self.added = b""
 
 
 def _varies_by_client(fields: Fields) -> bool:

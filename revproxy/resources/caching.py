@@ -50,14 +50,22 @@ Found = tuple[StoredResponse, ...]
 class RequestView:
     """What a request's fields say to a cache."""
 
-    __slots__ = ("controls", "keys", "prefix", "rewriting")
+    __slots__ = ("controls", "fields", "keys", "prefix", "rewriting", "usual")
 
     def __init__(self, controls: RequestControls, *, rewriting: bool) -> None:
         self.controls = controls
+        self.fields = controls.fields
         self.rewriting = rewriting
         self.keys: PrimaryKeys | None = None
         """Those for which ``prefix`` and a target make a key."""
+        self.usual: PrimaryKeys | None = None
+        """The same, where the fields want nothing else of a cache."""
         self.prefix = b""
+
+    def learn(self, keys: PrimaryKeys, prefix: bytes) -> None:
+        """From now on ``prefix`` and a target make a key."""
+        self.keys, self.prefix = keys, prefix
+        self.usual = keys if self.controls.plain and not (self.controls.upgrades or self.rewriting) else None
 
 
 def _view(request: Request) -> RequestView:
@@ -71,7 +79,8 @@ def _view(request: Request) -> RequestView:
         known = RequestView(RequestControls(base.fields), rewriting=bool(rewriting_field(base.fields)))
         base.cache_view = known
     view = RequestView(known.controls.beside(fields), rewriting=known.rewriting)
-    view.keys, view.prefix = known.keys, known.prefix
+    if known.keys is not None:
+        view.learn(known.keys, known.prefix)
     return view
 
 
@@ -117,6 +126,7 @@ class CachingResource(Resource):
         self.status = CacheStatus(name)
         self.serving = Serving(self.status, says=says)
         self.flights = Flights()
+        self._refusals = self.flights.refusals
         self.keep = Keeping(store, options).keep
         self.collapse_timeout = collapse_timeout
         self.wall = wall
@@ -130,31 +140,39 @@ class CachingResource(Resource):
         """Answers, now or later."""
         facts = request.facts
         view: Any = facts.cache_view
-        if view is None or view.controls.fields is not request.fields:
+        if view is None or view.fields is not request.fields:
             view = facts.cache_view = _view(request)
-        controls: RequestControls = view.controls
-        if view.rewriting:
-            self._pass(request, controls, Reason.REWRITING_FIELD)
-            return
-        if controls.upgrades and request.can_upgrade and facts.upgrades:
-            self._pass(request, controls, Reason.UPGRADE)
-            return
-        if view.keys is self.keys and request.authority is facts.authority:
+        usual = view.usual is self.keys and request.method == b"GET" and request.authority is facts.authority
+        if usual:
             key = view.prefix + request.target
         else:
-            key = self._first_key(request, view)
-        found = self.store.find(key)
-        if type(found) is tuple:
-            if not found and controls.plain and request.method == b"GET":
-                member = self.flights.passes(key, self.sweep.now())
-                if member:
-                    request.transaction.cache_status = member
-                    self.serving.add_to(request, member)
+            controls: RequestControls = view.controls
+            if view.rewriting:
+                self._pass(request, controls, Reason.REWRITING_FIELD)
+                return
+            if controls.upgrades and request.can_upgrade and facts.upgrades:
+                self._pass(request, controls, Reason.UPGRADE)
+                return
+            if view.keys is self.keys and request.authority is facts.authority:
+                key = view.prefix + request.target
+            else:
+                key = self._first_key(request, view)
+            usual = controls.plain and request.method == b"GET"
+        if usual:
+            refusal = self._refusals.get(hash(key))
+            if refusal is not None:
+                if refusal.left and self.sweep.now() < refusal.until:
+                    refusal.left -= 1
+                    request.transaction.cache_status = refusal.member
+                    request.added_lines += refusal.lines
                     self._inner.respond(request)
                     return
-            self._decide(request, controls, key, found, request.transaction.started)
+                refusal.look()
+        found = self.store.find(key)
+        if type(found) is tuple:
+            self._decide(request, view.controls, key, found, request.transaction.started)
         else:
-            Lookup(self, request, controls, key).wait(found)
+            Lookup(self, request, view.controls, key).wait(found)
 
     def _first_key(self, request: Request, view: RequestView) -> bytes:
         """A key, and what of it holds for the connection's next requests with these fields."""
@@ -162,10 +180,10 @@ class CachingResource(Resource):
         is_lasting = request.keeps_facts and request.authority is facts.authority
         if is_lasting and keys.is_plain and not request.client.trusted:
             prefix = keys.prefix(request.public_scheme, request.authority, request.public_authority)
-            view.keys, view.prefix = keys, prefix
+            view.learn(keys, prefix)
             base = facts.base
             if base is not None and isinstance(base.cache_view, RequestView):
-                base.cache_view.keys, base.cache_view.prefix = keys, prefix
+                base.cache_view.learn(keys, prefix)
         return self._key(request)
 
     def _key(self, request: Request) -> bytes:

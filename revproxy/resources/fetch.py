@@ -140,8 +140,9 @@ class Fetch(SharedAnswer):
         told = self._told(verdict.reason)
         # What goes past the cache is not looked at, so its tags would not be taken out either.
         holds = self._controls.plain and not self._selected and not cache.options.bypasses
-        holds = holds and without_tags(head.fields) is head.fields
-        cache.flights.refuse(self._key, self, cache.sweep.now(), told if holds else b"")
+        holds = holds and self._why is Reason.MISS and without_tags(head.fields) is head.fields
+        member = told if holds else b""
+        cache.flights.refuse(self._key, self, cache.sweep.now(), member, cache.serving.added_lines(member))
         self._pass_on(head, framing, source, told)
         self._release_waiters()
 
@@ -184,7 +185,9 @@ class Fetch(SharedAnswer):
             self._part = -1 if told is None else told.last - told.first + 1
         filling = self.filling = cache.store.begin(self._key, self._expected)
         is_shared = verdict.ttl > 0 and stored_head.status != 206
-        if not is_shared:
+        if is_shared:
+            cache.flights.forgive(self._key)
+        else:
             cache.flights.refuse(self._key, self, cache.sweep.now())
         self._lead(verdict, head, framing, kept=not filling.broken)
         if is_shared:

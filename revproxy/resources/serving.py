@@ -225,11 +225,10 @@ class Serving:
             head.status, head.reason, Fields([*fields.lines, *self.lines(head.fields, age, member)]), has_date=True
         )
 
-    def add_to(self, request: Request, member: bytes) -> None:
-        """Says in Cache-Status what was done with a request whose answer does not come this way. Where a cache behind
-        us has said something, ours is one more line, which is one more member (RFC 9110 §5.3)."""
-        if self._says:
-            request.added_lines += b"Cache-Status: %b\r\n" % member
+    def added_lines(self, member: bytes) -> bytes:
+        """Cache-Status of a request whose answer does not come this way. Where a cache behind us has said something,
+        ours is one more line, which is one more member (RFC 9110 §5.3)."""
+        return b"Cache-Status: %b\r\n" % member if self._says else b""
 
     def passed_on(self, head: OutgoingHead, member: bytes) -> OutgoingHead:
         """A server's head as the client gets it: with Cache-Status, and without tags."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from revproxy.caching.flights import CERTAIN, SAMPLED
 from revproxy.caching.options import CacheOptions
 from tests.support.caching import Cached, caching, response, told
 from tests.support.dialogue import answer
@@ -452,20 +453,48 @@ def test_a_broken_resource_behind_takes_its_own_request_alone() -> None:
 def test_tags_are_taken_out_of_answers_that_are_not_stored_too() -> None:
     with caching() as cached:
         cached.answers_with(b"Cache-Control: private", b"Surrogate-Key: a")
-        for _ in range(4):
+        for _ in range(CERTAIN + 4):
             got = cached.get()
             assert (got.get(b"surrogate-key"), told(got)) == (None, b"fwd=uri-miss; detail=private")
+
+
+PRIVATE = b"fwd=uri-miss; detail=private"
+STORED = b"fwd=uri-miss; stored; ttl=60"
 
 
 def test_what_goes_past_is_looked_at_now_and_then() -> None:
     with caching() as cached:
         cached.answers_with(b"Cache-Control: private")
-        cached.get()
+        for _ in range(CERTAIN):
+            assert told(cached.get()) == PRIVATE
         cached.answers_with(FRESH)
-        seen = [told(cached.get()) for _ in range(70)]
-        stored = seen.index(b"fwd=uri-miss; stored; ttl=60")
-        assert set(seen[:stored]) == {b"fwd=uri-miss; detail=private"}
+        seen = [told(cached.get()) for _ in range(SAMPLED + 10)]
+        stored = seen.index(STORED)
+        assert stored > 100
+        assert set(seen[:stored]) == {PRIVATE}
         assert set(seen[stored + 1 :]) == {b"hit; ttl=60"}
+
+
+def test_a_few_answers_for_one_visitor_each_are_no_rule() -> None:
+    with caching() as cached:
+        cached.answers_with(b"Cache-Control: private")
+        for _ in range(CERTAIN - 1):
+            assert told(cached.get()) == PRIVATE
+        cached.answers_with(FRESH)
+        assert told(cached.get()) == STORED
+        assert told(cached.get()) == b"hit; ttl=60"
+
+
+def test_an_answer_of_another_kind_begins_the_count_anew() -> None:
+    # What can't be reused without validation is no reason to go past the cache: the validator is worth something.
+    with caching() as cached:
+        cached.answers_with(b"Cache-Control: private")
+        for _ in range(CERTAIN - 1):
+            cached.get()
+        cached.answers_with(b'Cache-Control: no-cache\r\nETag: "1"')
+        assert told(cached.get()) != PRIVATE
+        cached.answers_with(FRESH)
+        assert told(cached.get()) != PRIVATE
 
 
 def test_a_request_that_wants_something_is_always_looked_at() -> None:
