@@ -27,6 +27,7 @@ OURS = "ours"
 PLAIN: tuple[Contestant, ...] = (
     Contestant("nginx", "nginx proxy_pass", nginx, nginx_version),
     Contestant(OURS, "revproxy", ours, version),
+    Contestant("ours-two", "revproxy, 2 workers", partial(ours, workers=2), version, scenarios=("1k",)),
     Contestant("haproxy", "HAProxy", haproxy, haproxy_version, share=0.3),
     Contestant("caddy", "Caddy", caddy, caddy_version, share=0.3),
     Contestant(

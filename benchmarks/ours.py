@@ -49,7 +49,7 @@ def _asked(argv: tuple[str, ...], checkout: Path) -> str:
     return done.stdout
 
 
-def configuration(place: Place, store: Store) -> str:
+def configuration(place: Place, store: Store, workers: int) -> str:
     """Everything on; all load comes from one address and on few connections, and only what counts those is raised."""
     listener, tables, cached = "", "", ""
     if place.certificate is not None:
@@ -61,6 +61,8 @@ def configuration(place: Place, store: Store) -> str:
         if store != "memory":
             tables += f'folder = "{place.folder}/cache"\ndisk = "1GiB"\n'
     return f"""
+workers = {workers}
+
 [[listener]]
 address = "127.0.0.1:{place.listen}"{listener}
 
@@ -86,14 +88,14 @@ idle_connections = 1024
 """
 
 
-def ours(place: Place, *, store: Store = "none", checkout: Path = CHECKOUT) -> Launch:
+def ours(place: Place, *, store: Store = "none", workers: int = 1, checkout: Path = CHECKOUT) -> Launch:
     if "--config" not in _asked((twistd(), "revproxy", "--help"), checkout):
         raise MissingError('"twistd revproxy --help" knows no --config')
     found = _asked((sys.executable, "-c", "import revproxy; print(revproxy.__file__)"), checkout).strip()
     if not Path(found).is_relative_to(checkout):
         raise MissingError(f"{found} would be measured, which is not in {checkout}")
     path = place.folder / "revproxy.toml"
-    path.write_text(configuration(place, store))
+    path.write_text(configuration(place, store, workers))
     program: tuple[str, ...] = (twistd(),)
     if store == "disk":
         program = (sys.executable, str(CHECKOUT / "benchmarks" / "proxies" / "disk_alone.py"))

@@ -126,7 +126,7 @@ class TestConfigurations:
     ) -> None:
         place = Place(tmp_path, 20001, 20002, certificate if tls else None)
         file = tmp_path / "revproxy.toml"
-        file.write_text(ours.configuration(place, store))
+        file.write_text(ours.configuration(place, store, 1))
         found = examine(file)
         assert found.mistakes == ()
         config = found.config

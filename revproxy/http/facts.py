@@ -24,6 +24,7 @@ class RequestFacts:
         "forwarded_by",
         "framing",
         "log_described",
+        "log_hit",
         "options",
         "persistent",
         "upgrades",
@@ -56,6 +57,8 @@ class RequestFacts:
         """What the fields say to a cache, worked out once by the first that asks."""
         self.log_described: bytes | None = None
         """What the access log says of the client's software, rendered once."""
+        self.log_hit: tuple[bytes, bytes, bytes, bytes, bytes] | None = None
+        """What lines of the access log have in common, where no server was asked: for a client's address and a host."""
         self.asked_of: object = None
         """Who was asked for a short way to the answers of the connection's next requests with these fields."""
         self.base: RequestFacts | None = None
@@ -78,6 +81,7 @@ class RequestFacts:
         facts.forwarded = b""
         facts.cache_view = None
         facts.log_described = self.log_described
+        facts.log_hit = self.log_hit
         facts.asked_of = None
         facts.base = self
         return facts

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Final
 
+from revproxy.http.facts import RequestFacts
 from revproxy.http.fields import NO_FIELDS, Fields
 from revproxy.observe.transaction import Transaction
 
@@ -39,6 +40,9 @@ class LineFormat:
         self.render = self._json if form == "json" else self._combined
         self._second = -1
         self._stamp = b""
+        self._member = b""
+        self._cache = b""
+        """The last value of Cache-Status, as lines have it: hits of one second share it."""
 
     def _combined(self, transaction: Transaction) -> bytes:
         """The combined format, then what it lacks: id, upstream, times, octets received, what a cache did if one was
@@ -58,17 +62,12 @@ class LineFormat:
             if facts.base is not None:
                 facts.base.log_described = described
         if cache:
-            cache = b'cache="%b" ' % escaped(cache)
-            if not t.upstream:
-                # A hit: no server was asked.
-                return (
-                    b'%b - - [%b] "%b %b HTTP/1.%d" %d %d %b id=%b host="%b" upstream=- total=%.4f connect=- first=- '
-                    b"received=%d %breason=-\n"
-                    % (
-                        t.client, self._stamp, t.method, escaped(t.target), t.version - 10, t.status, t.sent, described,
-                        t.request_id, escaped(t.host), t.total_time, t.received, cache,
-                    )
-                )
+            if cache != self._member:
+                self._member = cache
+                self._cache = b'cache="%b" ' % escaped(cache)
+            cache = self._cache
+            if not t.upstream and not t.received:
+                return self._hit(t, facts, described)
         if t.connect_time < 0 or t.first_byte_time < 0:
             return self._unusual(t)
         return (
@@ -80,6 +79,30 @@ class LineFormat:
                 cache,
             )
         )
+
+    def _hit(self, t: Transaction, facts: RequestFacts, described: bytes) -> bytes:
+        """The same for a request that no server was asked about. What is the same for all such requests with one block
+        of fields is rendered once."""
+        known = facts.log_hit
+        if known is None or known[0] is not t.client or known[1] is not t.host:
+            before = b'%b - - [' % t.client
+            middle = b'%b id=' % described
+            after = b' host="%b" upstream=- total=' % escaped(t.host)
+            known = facts.log_hit = (t.client, t.host, before, middle, after)
+            if facts.base is not None:
+                facts.base.log_hit = known
+        target = t.target
+        if target.translate(None, _SAFE):
+            target = escaped(target)
+        total = t.total_time
+        return b"".join(
+            (
+                known[2], self._stamp, b'] "', t.method, b" ", target,
+                b' HTTP/1.%d" %d %d ' % (t.version - 10, t.status, t.sent),
+                known[3], t.request_id, known[4], b"0.0000" if 0 <= total < 0.00005 else b"%.4f" % total,
+                b" connect=- first=- received=0 ", self._cache, b"reason=-\n",
+            )
+        )  # fmt: skip
 
     def _unusual(self, t: Transaction) -> bytes:
         described = _described(t.facts.fields) if t.facts is not None else b'"-" "-"'
