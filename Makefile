@@ -2,6 +2,7 @@
 #             (make demo TLS=1: the same over HTTPS, with a certificate of a local root)
 # make test   lint, types, tests
 # make fuzz   a coverage-guided fuzzer on the parsers and the proxy, FUZZ_TIME seconds each; see docs/fuzzing.rst
+# make soak   the proxy for MINUTES (5) under load, reloaded, upgraded, its workers killed: what was lost, what is held
 # All need python3 and make, and bring the rest into .venv. PYTHON chooses the interpreter, PORT the demo's port.
 
 PYTHON ?= python3
@@ -9,6 +10,7 @@ PORT ?= 8080
 TLS ?=
 PYTEST_ARGS ?=
 FUZZ_TIME ?= 60
+MINUTES ?= 5
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ SOURCES := setup.cfg pyproject.toml revproxy/_version.py
 # ours through an import hook.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test lint types websocket-suite bench fuzz dist clean
+.PHONY: demo test lint types websocket-suite bench soak fuzz dist clean
 
 demo: $(VENV)/demo.stamp
 	@exec $(BIN)/python -m revproxy.demo --with-proxy $(if $(filter-out 0 no off,$(TLS)),--tls) --port $(PORT)
@@ -48,6 +50,10 @@ websocket-suite: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks
+
+# The exit code is 1 if anything was lost that no killed worker carried, or if the processes hold more than before.
+soak: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 # Stops at the first mistake, with a file that shows it again. Where atheris has no wheel, it says so and goes on without.
 fuzz: $(VENV)/fuzz.stamp

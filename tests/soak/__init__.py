@@ -1,0 +1,1 @@
+"""A proxy that is used, disturbed and watched for minutes: ``make soak``."""
