@@ -91,6 +91,8 @@ class Browser:
         self.problems: list[str] = []
         self.requested: list[str] = []
         """Addresses that the page asked for, from ``watch`` on."""
+        self.complaints: list[tuple[str, str]] = []
+        """What the browser wrote to its console as an error, from ``watch`` on: the source and the text."""
         self.call("Page.enable")
         self.call("Runtime.enable")
 
@@ -134,13 +136,19 @@ class Browser:
                 self.problems.append(json.dumps(message["params"]["exceptionDetails"]))
             if message.get("method") == "Network.requestWillBeSent":
                 self.requested.append(message["params"]["request"]["url"])
+            if message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] == "error":
+                self.complaints.append(("script", json.dumps(message["params"]["args"])))
+            if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
+                entry = message["params"]["entry"]
+                self.complaints.append((entry["source"], entry["text"]))
             if message.get("id") == number:
                 assert "error" not in message, f"{method}: {message['error']}"
                 return dict(message["result"])
 
     def watch(self) -> None:
-        """From now on it is noted what the page asks the network for."""
+        """From now on it is noted what the page asks the network for, and what the console says."""
         self.call("Network.enable")
+        self.call("Log.enable")
         self.requested.clear()
 
     def press(self, key: str) -> None:
@@ -209,9 +217,9 @@ class Browser:
             mobile=width < 600,
         )
 
-    def screenshot(self, path: Path) -> None:
-        """The whole page, not only what fits on the screen."""
+    def screenshot(self, path: Path, *, whole: bool = True) -> None:
+        """The whole page, or only what fits on the screen."""
         # A scroll bar would be in the picture's measure and not in the picture.
         self.call("Emulation.setScrollbarsHidden", hidden=True)
-        result = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        result = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(result["data"]))

@@ -38,13 +38,20 @@ class Front(Child):
 class Proxy(Front):
     """``twistd -n revproxy`` with arguments; listens on a free port unless they name listeners."""
 
-    def __init__(self, folder: Path, *arguments: str | Path, listen: bool = True, log_format: str = "json") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        listen: bool = True,
+        log_format: str = "json",
+        runtime: Path | None = None,
+    ) -> None:
         number = next(_numbers)
         folder = folder / f"proxy{number}"
         self.log = folder / "access.log"
         chosen: list[str | Path] = ["--listen", "127.0.0.1:0"] if listen else []
         # Its control socket's folder; the name of a socket has to be short.
-        self.runtime = Path(tempfile.mkdtemp(prefix="rp"))
+        self.runtime = runtime or Path(tempfile.mkdtemp(prefix="rp"))
         super().__init__(
             f"proxy{number}",
             [
@@ -123,12 +130,20 @@ class Proxy(Front):
         return proxy
 
     @classmethod
-    def configured(cls, folder: Path, text: str, *, listen: bool = True, name: str = "revproxy.toml") -> Proxy:
-        """With a configuration file of this text, ready to be asked."""
+    def configured(
+        cls,
+        folder: Path,
+        text: str,
+        *,
+        listen: bool = True,
+        name: str = "revproxy.toml",
+        runtime: Path | None = None,
+    ) -> Proxy:
+        """With a configuration file of this text, ready to be asked; ``runtime`` is the folder of its control socket."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / name
         file.write_text(text, "utf-8")
-        proxy = cls(folder, "--config", file, listen=listen)
+        proxy = cls(folder, "--config", file, listen=listen, runtime=runtime)
         proxy.await_start()
         return proxy
 

@@ -22,6 +22,30 @@ ROWS = "[...document.querySelectorAll('#rows .row:not([hidden])')]"
 FULL = f"{ROWS}.length > 20"
 TRACED = "document.querySelectorAll('#trace[open] .steps li').length"
 FOCUS = "document.activeElement"
+CONTRAST = """(() => {
+    const place = Object.assign(document.createElement('canvas'), {width: 1, height: 1});
+    const pen = place.getContext('2d', {willReadFrequently: true});
+    const paint = colour => { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); };
+    const light = () => [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map(one => one / 255)
+        .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+    const faint = [];
+    for (const one of document.querySelectorAll('body *')) {
+        const written = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+        if (!written || !one.getClientRects().length || one.closest(':disabled, .hidden, .row:nth-child(n + 20)')) continue;
+        paint('white');
+        const around = [];
+        for (let at = one; at; at = at.parentElement) around.unshift(getComputedStyle(at).backgroundColor);
+        around.forEach(paint);
+        const behind = light();
+        paint(getComputedStyle(one).color);
+        const [low, high] = [behind, light()].sort((one, other) => one - other);
+        const ratio = (high + 0.05) / (low + 0.05);
+        if (ratio < 4.5) faint.push(`${one.outerHTML.slice(0, 80)}: ${ratio.toFixed(2)}`);
+    }
+    return faint;
+})()"""
+"""What is written too faintly to be read by everybody (WCAG 2.2, success criterion 1.4.3: 4.5 to 1)."""
 CUT_OFF = (
     "[...document.querySelectorAll('button, input, a:not(.skip), td, dd, h1, h2, h3')].filter(one => {"
     " const box = one.getBoundingClientRect();"
@@ -98,6 +122,7 @@ def test_it_fits_the_screen(browser: Browser, fake: FakeAdmin, width: int, heigh
     assert browser.evaluate(CUT_OFF) == []
     red, *_ = browser.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     assert (red < 60) is dark
+    assert browser.evaluate(CONTRAST) == []
     browser.click("#rows .row")
     browser.wait_for(TRACED)
     assert browser.evaluate(CUT_OFF) == []
@@ -258,6 +283,8 @@ def test_the_list_stands_still_while_it_is_read(browser: Browser, fake: FakeAdmi
     assert browser.evaluate(f"{ROWS}.map(one => one.record.id)") == before
     browser.press("p")
     browser.wait_for(f"{ROWS}[0].record.id !== {json.dumps(before[0])}")
+    fake.dropped = 1234
+    browser.wait_for("document.getElementById('requests-note').textContent.includes('1,234 more than could be shown')")
     # The rows stay at their number however many have come.
     assert browser.evaluate("document.querySelectorAll('#rows .row').length") <= 200
 

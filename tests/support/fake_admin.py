@@ -58,13 +58,16 @@ HOSTILE = (
 
 
 class FakeAdmin:
-    """One fake proxy; a context manager. What may be changed while it runs: ``rate``, ``state``, ``upstreams``, ``restarts``, ``beat``."""
+    """One fake proxy; a context manager. What may be changed while it runs: ``rate``, ``state``, ``upstreams``, ``restarts``, ``beat``,
+    ``dropped``."""
 
     def __init__(self, rate: float = 20.0, *, empty: bool = False, hostile: bool = False, seed: int = 1) -> None:
         self.rate = rate
         """Requests a second."""
         self.restarts = 0
         """Of worker 1."""
+        self.dropped = 0
+        """Requests that the next event says were too many to be shown."""
         self.beat = 5.0
         """Seconds from one event of the status to the next."""
         self.empty = empty
@@ -355,6 +358,9 @@ class FakeAdmin:
                 record = self._happen()
                 if _matches(record, query):
                     yield "request", record
+            if self.dropped:
+                dropped, self.dropped = self.dropped, 0
+                yield "dropped", {"requests": dropped}
             due = max(due, now - 1)
             ended.wait(min(0.05, 1 / self.rate if self.rate else 0.05))
 

@@ -111,7 +111,6 @@ function begin() {
     }
   };
 
-  const dropped = (value) => requests.left(Number(value.count ?? value.dropped ?? value.lost ?? 0) || 0);
   const takers = {
     request: (record) => requests.arrived(record),
     status: show,
@@ -119,8 +118,7 @@ function begin() {
       points = joined([...points, point]);
       draw();
     },
-    dropped,
-    lost: dropped,
+    dropped: (value) => requests.left(Number(value.requests) || 0),
   };
 
   const goneWords = () => {

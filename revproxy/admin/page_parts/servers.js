@@ -58,7 +58,22 @@ function showUpstreams(upstreams, order) {
   );
 }
 
+const LEAST_SPAN = 2; // seconds: workers tell of themselves once a second
+const spent = new Map(); // pid → {at, cpu, share}
+
+// The share of one processor that a process used lately, or null where it was seen only once.
+function sharesOf(workers, now) {
+  for (const pid of [...spent.keys()]) if (!workers.some((one) => one.pid === pid)) spent.delete(pid);
+  return workers.map(({ pid, cpu }) => {
+    const before = spent.get(pid);
+    if (!before || cpu < before.cpu) spent.set(pid, { at: now, cpu, share: null });
+    else if (now - before.at >= LEAST_SPAN) spent.set(pid, { at: now, cpu, share: (cpu - before.cpu) / (now - before.at) });
+    return spent.get(pid).share;
+  });
+}
+
 function showWorkers(workers, now) {
+  const shares = sharesOf(workers, now);
   const kinds = { serving: "good", starting: "info", draining: "warn", upgrading: "info" };
   const body = find("#workers .body");
   if (!workers.length) return fill(body, h("p.empty", null, "None has told of itself yet."));
@@ -69,7 +84,7 @@ function showWorkers(workers, now) {
       [["Worker"], ["State"], ["In flight", "number"], ["Connections", "number"], ["Requests", "number"], ["Memory", "number"], ["CPU", "number"], ["Up", "number"]],
       [
         {
-          rows: workers.map((worker) => [
+          rows: workers.map((worker, at) => [
             h("td.name.short", null, `${worker.number}`, h("span.note", null, `  pid ${worker.pid}`)),
             h(
               "td.tight",
@@ -81,7 +96,7 @@ function showWorkers(workers, now) {
             number(worker.connections),
             number(worker.requests),
             octets(worker.memory),
-            taken(worker.cpu),
+            h("span", { title: `${taken(worker.cpu)} since it was started` }, shares[at] === null ? NOTHING : share(shares[at], 1)),
             age(now - worker.started),
           ]),
         },
