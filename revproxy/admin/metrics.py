@@ -92,6 +92,8 @@ METRICS: Final = (
     Metric("revproxy_config_loaded_timestamp_seconds", "gauge", "When the configuration in force was put into force."),
     Metric("revproxy_config_last_reload_successful", "gauge", "0 after a reload that failed, else 1."),
     Metric("revproxy_access_log_lines_lost_total", "counter", "Lines of the access log that could not be written."),
+    Metric("revproxy_spans_sent_total", "counter", "Spans that the collector of [tracing] took."),
+    Metric("revproxy_spans_lost_total", "counter", "Spans that it did not take, or for which no room was left."),
     Metric("revproxy_build_info", "gauge", "1; the version is in its label.", ("version",)),
     Metric("process_start_time_seconds", "gauge", "When the process was started, in seconds since 1970."),
 )
@@ -100,6 +102,8 @@ METRICS: Final = (
 SUMS: Final = {
     "revproxy_tunnels_closed_total": "tunnels",
     "revproxy_access_log_lines_lost_total": "log_lines_lost",
+    "revproxy_spans_sent_total": "spans_sent",
+    "revproxy_spans_lost_total": "spans_lost",
 }
 """Metrics of what is counted without being told apart: its name among ``Counters.sums``."""
 

@@ -23,6 +23,7 @@ from revproxy.config.admin_tables import Admin
 from revproxy.config.cache_tables import Cache, RouteCache, RouteCacheKey, switched_cache
 from revproxy.config.hosts import tidy_patterns
 from revproxy.config.setting import GIB, KIB, MIB, YEAR, Network, as_tuple, required, setting
+from revproxy.config.tracing_tables import Tracing
 
 __all__ = [  # what is read here as well
     "GIB",
@@ -34,6 +35,7 @@ __all__ = [  # what is read here as well
     "Network",
     "RouteCache",
     "RouteCacheKey",
+    "Tracing",
     "as_tuple",
     "required",
     "setting",
@@ -465,6 +467,7 @@ class Config:
     log: Log = setting(Log(), "The log of events.")
     control: Control = setting(Control(), "The control socket.")
     admin: Admin = setting(Admin(), "What can be looked at while it runs, and by whom over TCP.")
+    tracing: Tracing | None = setting(None, "Part in distributed traces; not set: none.")
 
     @property
     def worker_count(self) -> int:

@@ -17,6 +17,7 @@ from revproxy.config.checks.listeners import check_listeners
 from revproxy.config.checks.logs import check_logs
 from revproxy.config.checks.sites import check_sites
 from revproxy.config.checks.tls import check_tls
+from revproxy.config.checks.tracing import check_tracing
 from revproxy.config.checks.upstreams import check_upstreams
 from revproxy.config.mistakes import Mistake, independent
 from revproxy.config.model import Config, Route, Site, TLSOptions, UpstreamTLS
@@ -51,6 +52,7 @@ def settle(config: Config, folder: FilePath | None, also: Iterable[Check] = ()) 
         *check_cache(clean),
         *check_control(clean),
         *check_admin(clean),
+        *check_tracing(clean),
     ]
     kept = independent(checks, {mistake.path for mistake in mistakes})
     wrong = {mistake.path for mistake in (*mistakes, *kept) if not mistake.warning}

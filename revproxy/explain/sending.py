@@ -18,6 +18,7 @@ from revproxy.http.forward import NO_CHANGES, FieldChanges, OutgoingHead, Respon
 from revproxy.http.framing import Framing
 from revproxy.http.parse import RequestHead, RequestParser, ResponseHead
 from revproxy.http.rewrite import REWRITTEN
+from revproxy.http.trace_context import TRACEPARENT, TRACESTATE, traceparent_of
 from revproxy.interfaces import IUpstream, Request
 from revproxy.resources.proxy import ProxyResource
 
@@ -97,12 +98,14 @@ def explain_sent(
     for one in differences(asked.fields, head.fields):
         if not one.after and one.lower in FRAMING:
             continue
-        _explain_request_field(steps, options, route, asked, one)
+        _explain_request_field(steps, config, options, route, asked, one)
     _explain_upgrade(steps, options, route, asked, recorder.upgrade)
     return True
 
 
-def _explain_request_field(steps: Steps, options: RouteOptions, route: Path, asked: Probe, one: Difference) -> None:
+def _explain_request_field(
+    steps: Steps, config: Config, options: RouteOptions, route: Path, asked: Probe, one: Difference
+) -> None:
     lower = one.lower
     changes = options.request_headers
     set_here = [name for name, _ in (*changes.set, *changes.add) if name.lower().encode("ascii") == lower]
@@ -124,6 +127,8 @@ def _explain_request_field(steps: Steps, options: RouteOptions, route: Path, ask
             why, at = "the client's word for itself does not count", ("trusted_proxies",)
         elif lower == b"expect":
             why, rfc = "there is no body to expect", "RFC 9110 §10.1.1"
+        elif lower == TRACESTATE and config.tracing is not None:
+            why, at = "it belongs to no trace that can be understood", ("tracing",)
         else:
             why, rfc = "the cache asks without it", "RFC 9111 §4.3.1"
     elif set_here:
@@ -164,6 +169,9 @@ def _added(lower: bytes, route: Path, asked: Probe, options: RouteOptions) -> tu
         return "the cache validates what it has", (*route, "cache"), "RFC 9111 §4.3.1"
     if lower == b"max-forwards":
         return "one less", None, "RFC 9110 §7.6.2"
+    if lower == TRACEPARENT:
+        known = traceparent_of(asked.fields)
+        return "the client's trace goes on" if known else "a new trace begins", ("tracing",), ""
     return "the client's proven certificate", (route[0], route[1], "tls", "client_certificates"), "RFC 9440 §2.1"
 
 

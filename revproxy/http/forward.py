@@ -35,6 +35,7 @@ from revproxy.http.parse import ResponseHead
 from revproxy.http.render import field_lines
 from revproxy.http.rewrite import REWRITTEN, Public, rewrite_field
 from revproxy.http.target import parse_authority
+from revproxy.http.trace_context import left_traces
 
 PSEUDONYM: Final = b"revproxy"
 """What we call ourselves in Via (RFC 9110 §7.6.3): never a host's name."""
@@ -220,6 +221,8 @@ class RequestForwarding:
     """Whether clients prove who they are: Client-Cert (RFC 9440) is ours alone to say, and is said where one did."""
     subject_name: bytes = b""
     """The name of a field for the proven subject; empty for none."""
+    joins_traces: bool = False
+    """Whether we take part in traces: traceparent is ours to say, for each request anew."""
 
     def upgrade_of(self, facts: RequestFacts) -> bytes:
         """The protocol that this request may ask upstream to switch to; empty for none.
@@ -234,6 +237,8 @@ class RequestForwarding:
     def block(self, fields: Fields, facts: RequestFacts, client: Client, authority: bytes) -> bytes:
         """All field lines of the forwarded request but X-Request-ID and the framing."""
         gone = facts.options
+        if self.joins_traces:
+            gone = gone | left_traces(fields, gone)
         trusted = client.trusted
         lines: list[Line] = [(b"host", b"Host", self.host or authority or self.default_host)]
         via = b""

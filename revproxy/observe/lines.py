@@ -129,6 +129,7 @@ def json_line(transaction: Transaction) -> str:
     t = transaction
     fields = t.facts.fields if t.facts is not None else NO_FIELDS
     cache = {"cache": escape(t.cache_status)} if t.cache_status else {}
+    trace = {"trace": t.trace[3:35].decode("ascii")} if t.trace else {}
     return json.dumps(
         {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t.started)) + f".{int(t.started % 1 * 1000):03d}Z",
@@ -150,6 +151,7 @@ def json_line(transaction: Transaction) -> str:
             "connect": _rounded(t.connect_time),
             "first": _rounded(t.first_byte_time),
             **cache,
+            **trace,
             "reason": t.reason or None,
             "detail": t.detail or None,
         }

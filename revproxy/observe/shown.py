@@ -49,6 +49,7 @@ def shown(transaction: Transaction, worker: int, *, longest: int = LONG) -> dict
         "upstream": text(t.upstream),
         "tries": t.tries,
         "cache": text(t.cache_status),
+        "trace": t.trace[3:35].decode("ascii") or None,
         "reason": t.reason or None,
         "detail": cut(escape(t.detail.encode("utf-8", "backslashreplace")), longest) or None,
         "agent": text(fields.get(b"user-agent")),

@@ -34,6 +34,7 @@ class Transaction:
         "status",
         "target",
         "total_time",
+        "trace",
         "tries",
         "upstream",
         "version",
@@ -63,6 +64,8 @@ class Transaction:
         """Octets of the request's content."""
         self.cache_status = b""
         """What a cache did, as Cache-Status says it; empty where none was asked."""
+        self.trace = b""
+        """The traceparent that a server got; empty where none got one."""
         self.upstream = b""
         """The address of the server that answered, or was tried last."""
         self.tries = 0

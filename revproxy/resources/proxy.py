@@ -26,8 +26,10 @@ from revproxy.http.forward import (
 )
 from revproxy.http.framing import EMPTY
 from revproxy.http.target import ALLOWED_METHODS
+from revproxy.http.trace_context import TRACEPARENT
 from revproxy.interfaces import IResponder, IUpstream, Request
 from revproxy.resources.stock import StockRequest
+from revproxy.resources.tracing import TraceContext
 
 
 @implementer(IResponder)
@@ -49,6 +51,7 @@ class ProxyResource(ReverseProxyResource):
     :param subject_name: name of a field for the proven subject; empty for none.
     :param trusted_proxies: networks whose claims about clients are believed (in a stock Site only; our listeners know
         their own).
+    :param tracing: how traces go on from here; None lets traceparent and tracestate pass as they are.
     """
 
     isLeaf = True
@@ -68,6 +71,7 @@ class ProxyResource(ReverseProxyResource):
         shows_certificates: bool = False,
         subject_name: bytes = b"",
         trusted_proxies: Iterable[Network] = (),
+        tracing: TraceContext | None = None,
     ) -> None:
         name, _, port = upstream.default_host.decode("ascii").partition(":")
         super().__init__(name, int(port or 80) if port.isdigit() or not port else 80, b"", None)
@@ -83,6 +87,7 @@ class ProxyResource(ReverseProxyResource):
             prefix=prefix,
             shows_certificates=shows_certificates,
             subject_name=subject_name,
+            joins_traces=tracing is not None,
         )
         self._response_forwarding = ResponseForwarding(
             backends=upstream.authorities | ({host.lower()} if host else frozenset()),
@@ -96,6 +101,7 @@ class ProxyResource(ReverseProxyResource):
         # An operator may take the request id away like any other field.
         hidden = request_changes.remove | {field.lower() for field, _ in request_changes.set}
         self._id_line = b"" if b"x-request-id" in hidden else b"X-Request-ID: %b\r\n"
+        self._tracing = None if TRACEPARENT in hidden else tracing
 
     @property
     def response_forwarding(self) -> ResponseForwarding:
@@ -130,6 +136,10 @@ class ProxyResource(ReverseProxyResource):
             head = b"%b %b HTTP/1.1\r\n%bX-Request-ID: %b\r\n" % (method, target, block, request.request_id)
         else:
             head = b"%b %b HTTP/1.1\r\n%b" % (method, target, block)
+        if self._tracing is not None:
+            trace = self._tracing.next(facts, trusted=request.client.trusted).value()
+            request.transaction.trace = trace
+            head += b"traceparent: %b\r\n" % trace
         self._upstream.exchange(request, head, facts.framing, self._response_forwarding, upgrade, forwarding.changes)
 
     def toward(self, upstream: IUpstream) -> ProxyResource:

@@ -25,6 +25,7 @@ from revproxy.observe.labels import RouteLabels
 from revproxy.resources.base import Route, Routes
 from revproxy.resources.dispatch import Dispatch
 from revproxy.resources.proxy import ProxyResource
+from revproxy.resources.tracing import TraceContext
 from revproxy.resources.twisted_request import TwistedResources
 from revproxy.resources.vhost import VirtualHosts
 from revproxy.service.caching import cached
@@ -163,6 +164,7 @@ class Generation:
             site.tls.client_certificates != "off",
             site.tls.client_subject,
             _of_caches(cache) if options.cache is not None else None,
+            None if self.config.tracing is None else self.config.tracing.sample_one_in,
             (options.resource, group, surroundings.store if options.cache is not None else None, self._others),
         )
         place: _Place = (site.hosts, options.path, options.methods)
@@ -206,6 +208,7 @@ class Generation:
             response_changes=response_changes,
             shows_certificates=site.tls.client_certificates != "off",
             subject_name=(site.tls.client_subject or "").encode("ascii"),
+            tracing=None if self.config.tracing is None else TraceContext(self.config.tracing.sample_one_in),
         )
 
     def _upstream(self, target: str, before: Generation | None) -> UpstreamGroup:
@@ -266,6 +269,7 @@ class _MadeOf:
     shows_certificates: bool
     client_subject: str | None
     caches: tuple[object, ...] | None
+    traced: int | None
     objects: tuple[object, ...] = attrs.field(eq=_identities)
     """The operator's own resource, the group of servers, the store, and who serves Twisted's resources: these very
     ones, since not everything that says it is equal is the same."""

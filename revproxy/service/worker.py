@@ -33,6 +33,7 @@ from revproxy.service.listeners import Acceptor
 from revproxy.service.opened import Bound, Opened, open_certificates, open_log, speaks_tls
 from revproxy.service.recording import Recorder
 from revproxy.service.secure import SecureAcceptor
+from revproxy.service.spans import SpanExporter
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
 
@@ -92,6 +93,8 @@ class Worker:
         self.orders: dict[str, Order] = {}
         self.push: Callable[[str, Any], None] = _tell_nobody
         """Tells the master something: kind, value."""
+        self.spans: SpanExporter | None = None
+        """What sends spans to a collector, where there is one."""
         self.draining = False
         self._opened = opened
         self._stapling = opened.stapling
@@ -117,6 +120,7 @@ class Worker:
         for options, sock in self._opened.sockets:
             self._accept_from(options, sock)
         self._watch(self.certificates, self._stapling)
+        self._trace(config)
         self.recorder.tell = lambda kind, value: self.push(kind, value)
         self.sweep.on_tick.append(self.recorder.report)
         if self.access_log is not None:
@@ -127,6 +131,23 @@ class Worker:
         # What exists now lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
+
+    def _trace(self, config: Config) -> None:
+        """Sends spans where this configuration wants them, and no longer where another one did."""
+        before, self.spans = self.spans, None
+        if before is not None:
+            self.recorder.on_batch.remove(before.take)
+            self.sweep.on_tick.remove(before.tick)
+            before.stop()
+        if config.tracing is not None and config.tracing.endpoint is not None:
+            self.spans = SpanExporter(
+                config.tracing,
+                self._reactor,
+                self.sweep.now,
+                lambda name, number: self.recorder.counters.add(name, number),
+            )
+            self.recorder.on_batch.append(self.spans.take)
+            self.sweep.on_tick.append(self.spans.tick)
 
     def _surroundings_with(self, store: CarriedStore) -> Surroundings:
         return Surroundings(self._reactor, self.sweep, self.budget, store.store, self._found_aside)
@@ -212,6 +233,13 @@ class Worker:
             self.generation.stop()
         self.store.stop()
         self.sweep.stop()
+        self.recorder.flush(self.sweep.now())
+        if self.spans is None:
+            self._end(done, cut)
+        else:
+            self.spans.stop().addCallback(lambda _: self._end(done, cut))
+
+    def _end(self, done: Deferred[int], cut: int) -> None:
         self.recorder.report(self.sweep.now())
         if self.access_log is not None:
             self.access_log.close(self.sweep.now())
@@ -287,6 +315,8 @@ class Worker:
         self.recorder.ring.adopt(proposed.config.admin.requests)
         old_log, self.access_log = self.access_log, proposed.access_log
         self.recorder.log = self.access_log
+        if proposed.config.tracing != before.config.tracing:
+            self._trace(proposed.config)
         self._switch_listeners(proposed)
         if old_log is not None and old_log is not self.access_log:
             old_log.close(self.sweep.now())

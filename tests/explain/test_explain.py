@@ -175,3 +175,30 @@ def test_a_site_that_demands_certificates(tmp_path: Path, capsys: pytest.Capture
     assert "answered with 421: the site demands certificates of clients" in capsys.readouterr().out
     assert main(["explain", "https://a.example/", "--config", "a.toml"]) == 0
     assert "route     /: it takes /  (a.toml:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], ("+ traceparent: 00-", "(a new trace begins)  (a.toml:1)")),
+        (
+            ["-H", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "-H", "tracestate: a=b"],
+            ("~ traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-", "(the client's trace goes on)  (a.toml:1)"),
+        ),
+        (
+            ["-H", "traceparent: nonsense", "-H", "tracestate: a=b"],
+            ("(a new trace begins)", "- tracestate: it belongs to no trace that can be understood  (a.toml:1)"),
+        ),
+    ],
+)
+def test_a_trace_goes_on_or_begins(
+    lines: list[str], words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.toml").write_text(
+        '[tracing]\n[[site]]\nhosts = ["a.example"]\n[[site.route]]\nproxy = "http://127.0.0.1:9"\n'
+    )
+    assert main(["explain", "http://a.example/", *lines, "--config", "a.toml"]) == 0
+    told = capsys.readouterr().out
+    for word in words:
+        assert word in told, told
+    assert ("- tracestate" in told) is ("nonsense" in str(lines))

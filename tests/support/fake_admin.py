@@ -284,6 +284,7 @@ class FakeAdmin:
             "first": round(total * 0.82, 6),
             "upstream": None if hit or status == 404 else UPSTREAM.get(host, "10.0.0.5:8000"),
             "tries": 0 if hit else 2 if failed else 1,
+            "trace": None if hit else f"{self._count * 7919:032x}",
             "cache": cache or None,
             "reason": "connect_failed" if failed else None,
             "detail": "10.0.1.12:9000: connection refused; 10.0.1.11:9000: connection refused" if failed else None,

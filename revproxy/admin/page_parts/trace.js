@@ -57,6 +57,7 @@ function timing(record) {
 function facts(record) {
   const rows = [
     ["Request id", record.id && h("code", null, record.id)],
+    ["Trace", record.trace && h("code", null, record.trace)],
     ["Time", record.time],
     ["Client", record.client],
     ["Server", record.upstream || (record.status ? "none was asked" : null)],

@@ -51,6 +51,12 @@ def check_changes(changes: HeaderChanges, path: Path, *, request: bool) -> Itera
         yield from _check_value(value, here)
 
 
+def check_field(name: str, value: str, path: Path) -> Iterator[Mistake]:
+    """Mistakes in a field that is sent with a request of our own."""
+    yield from _check_name(name, path, "set", False)
+    yield from _check_value(value, path)
+
+
 def _check_name(name: str, path: Path, verb: str, request: bool) -> Iterator[Mistake]:
     if not _NAME.fullmatch(name):
         yield Mistake(path=path, text=f'"{name}" is no name of a field')
