@@ -24,6 +24,7 @@ from revproxy.config.load import examine, load
 from revproxy.errors import ProxyError
 from revproxy.http.fields import BACKEND_TRACES, CLIENT_CLAIMS, FORBIDDEN_TRAILERS, FRAMING, HOP_BY_HOP
 from revproxy.http.rewrite import REWRITTEN
+from tests.certificates.making import make_root, pem_of
 from tests.demo.process import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -101,6 +102,10 @@ TOML = [(page, text) for page in PAGES for text in blocks(page, "toml")]
 @pytest.mark.parametrize(("page", "text"), TOML, ids=[name(page) for page, _ in TOML])
 def test_configurations_can_be_used(page: Path, text: str, tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
+    (tmp_path / "certs").mkdir()
+    root = make_root("somebody")
+    (tmp_path / "certs" / "shop.example.pem").write_bytes(root.issue("shop.example").pem + pem_of(root.certificate))
+    (tmp_path / "certs" / "clients.pem").write_bytes(pem_of(root.certificate))
     file = tmp_path / "revproxy.toml"
     file.write_text(text, encoding="utf-8")
     assert examine(file).mistakes == ()
