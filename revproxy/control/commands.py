@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -177,7 +178,7 @@ def _certificates(status: dict[str, Any], look: Look, width: int) -> list[Line]:
         rows.append(
             [
                 (look.text(", ".join(one.get("names") or ["?"])), "strong"),
-                ("-" if days is None else f"{days:.0f}", role),
+                ("-" if days is None else str(math.floor(days)), role),
                 (look.text(one.get("source") or "-"), "quiet"),
             ]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -174,7 +175,7 @@ def warnings(sample: Sample, look: Look) -> list[Line]:
         if days < 0:
             text = f"certificate of {names}: over since {age(-days * 86_400)}"
         else:
-            left = age(days * 86_400) if days < 2 else f"{days:.0f} days"
+            left = age(days * 86_400) if days < 2 else f"{math.floor(days)} days"
             text = f"certificate of {names}: {left} left"
         lines.append([(text, "bad" if days < FEW_DAYS / 4 else "warn")])
     reload = (sample.status.get("config") or {}).get("last_reload")

@@ -18,7 +18,7 @@ SHOW: Final = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 LEAVE: Final = b"\x1b[?7h\x1b[?25h\x1b[?1049l"
 BEGIN: Final = b"\x1b[?2026h\x1b[H"
 """From the upper left; terminals that know it show the whole at once."""
-END: Final = b"\x1b[J\x1b[?2026l"
+END: Final = b"\x1b[?2026l"
 
 
 class Terminal:
@@ -60,7 +60,10 @@ class Terminal:
 
     def draw(self, lines: Sequence[str]) -> None:
         """These lines, and nothing else."""
-        text = "\x1b[K\r\n".join(lines) + "\x1b[K"
+        # What was there is erased before a line and not behind it: one that fills the width leaves the cursor upon its
+        # last letter, and that would go as well.
+        *others, last = lines or [""]
+        text = "".join(f"\x1b[K{line}\r\n" for line in others) + f"\x1b[J{last}"
         self._write(BEGIN + text.encode(self._encoding, "backslashreplace") + END)
 
     def keys(self, seconds: float) -> str:

@@ -29,7 +29,7 @@ _PLACES = """
     listen 127.0.0.1:{second}; listen 127.0.0.1:{third};
     location / {{ default_type text/html; return 200 "<h1>A shop</h1>"; }}
     location /v1/ {{ default_type application/json; return 200 '{{"items": [1, 2, 3]}}'; }}
-    location /v1/reports/ {{ root {folder}; try_files /report.json =404; limit_rate 10k; }}
+    location /v1/reports/ {{ root {folder}; try_files /report.json =404; limit_rate 100k; output_buffers 1 4k; }}
     location /v1/orders/0 {{ default_type application/json; return 404 '{{"error": "no such order"}}'; }}
     location /v1/import {{ return 503; }}
     location /static/ {{ root {folder}; try_files /picture.bin =404; add_header Cache-Control "max-age=60"; }}
