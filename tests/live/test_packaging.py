@@ -108,7 +108,8 @@ def test_the_wheel_has_the_package_the_plugin_and_the_pages_and_no_tests(wheel: 
         names = set(archive.namelist())
     metadata = f"txrevproxy-{__version__}.dist-info/"
     code = {name for name in names if not name.startswith(metadata)}
-    assert code == tracked("revproxy/", "") | {"twisted/plugins/revproxy_plugin.py"}
+    manual = f"txrevproxy-{__version__}.data/data/share/man/man1/revproxy.1"
+    assert code == tracked("revproxy/", "") | {"twisted/plugins/revproxy_plugin.py", manual}
     assert {"revproxy/py.typed", "revproxy/demo/pages/home.html", "revproxy/demo/static/demo.css"} <= code
     assert any(name.startswith(metadata) and name.endswith("LICENSE") for name in names)
 
@@ -127,6 +128,7 @@ def test_the_sdist_has_everything_to_build_and_to_test(sdist: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"README.rst", "LICENSE", "CHANGELOG.rst", "Makefile", "setup.cfg", "pyproject.toml", "mypy.ini"}
     wanted |= tracked("revproxy/", "") | tracked("twisted/", "") | tracked("tests/", "")
+    wanted |= tracked("docs/", "") | tracked("examples/", "")
     assert wanted - names == set()
     assert not any(name.endswith((".pyc", "dropin.cache")) for name in names)
 
@@ -138,6 +140,11 @@ def test_the_installed_wheel_is_found_by_twistd(programs: Path, tmp_path: Path) 
 
 def test_the_installed_wheel_brings_its_console_script(programs: Path, tmp_path: Path) -> None:
     assert __version__ in run(programs / "revproxy", "--version", cwd=tmp_path)
+
+
+def test_the_installed_wheel_brings_its_man_page(programs: Path) -> None:
+    page = programs.parent / "share" / "man" / "man1" / "revproxy.1"
+    assert page.read_bytes() == (CHECKOUT / "docs" / "revproxy.1").read_bytes()
 
 
 def test_without_its_extra_the_demo_says_what_is_missing(programs: Path, tmp_path: Path) -> None:
