@@ -10,6 +10,7 @@ from tests.live.support_backends import Backend, HttpServer, Nginx, aiohttp_app,
 from tests.live.support_process import RUNNING
 from tests.live.support_proxy import Front, Proxy, StockSite
 from tests.live.support_scripted import Accepted, Scripted
+from tests.live.support_systemd import HELLO, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -146,3 +147,19 @@ def front_to(front_kind: str, tmp_path: Path) -> Iterator[Callable[..., Front]]:
     yield start
     for front in fronts:
         front.__exit__(None, None, None)
+
+
+@pytest.fixture
+def service_folder(tmp_path: Path) -> Path:
+    """Where a service has a page to show."""
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "hello.txt").write_bytes(HELLO)
+    return tmp_path
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    """Somebody who listens to a service, as systemd does."""
+    supervisor = Supervisor(tmp_path)
+    yield supervisor
+    supervisor.close()

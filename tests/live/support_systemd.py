@@ -26,6 +26,7 @@ if given:
     os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[2], sys.argv[2:])
 """
+HELLO = b"hello\n"
 _numbers = itertools.count(1)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.live.support_client import RawClient, ask
 from tests.live.support_process import until
-from tests.live.support_systemd import Supervised, Supervisor
+from tests.live.support_systemd import HELLO, Supervised, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +35,6 @@ SITE = """
 [access_log]
 path = "access.log"
 """
-HELLO = b"hello\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "public").mkdir()
-    (tmp_path / "public" / "hello.txt").write_bytes(HELLO)
-    return tmp_path
 
 
 @pytest.fixture
@@ -54,13 +46,6 @@ def for_all() -> Iterator[Path]:
         (place / "public").mkdir()
         (place / "public" / "hello.txt").write_bytes(HELLO)
         yield place
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path)
-    yield supervisor
-    supervisor.close()
 
 
 def site(*listeners: str, held: str = "http://127.0.0.1:9") -> str:
@@ -80,9 +65,9 @@ def over_tls(port: int) -> bytes:
         return b"".join(iter(lambda: client.recv(4096), b""))
 
 
-def test_sockets_outlive_the_process(folder: Path, supervisor: Supervisor) -> None:
+def test_sockets_outlive_the_process(service_folder: Path, supervisor: Supervisor) -> None:
     """TCP, two of one name; TLS; a unix path. The same ones serve twice, and who comes in between only waits."""
-    path = str(folder / "front.sock")
+    path = str(service_folder / "front.sock")
     text = site('address = "systemd:web"', 'address = "systemd:secure"\ntls = true', 'address = "systemd:local"')
     text = text.replace("[[site]]", '[tls]\ninternal = true\nstate = "state"\n[[site]]\nhosts = ["a.example", "*"]')
     with (
@@ -97,7 +82,7 @@ def test_sockets_outlive_the_process(folder: Path, supervisor: Supervisor) -> No
         ports = [sock.getsockname()[1] for sock in (one, other)]
         early: list[RawClient] = []
         for _ in range(2):
-            with Supervised(folder, text, sockets, {"NOTIFY_SOCKET": supervisor.address}) as proxy:
+            with Supervised(service_folder, text, sockets, {"NOTIFY_SOCKET": supervisor.address}) as proxy:
                 until(lambda: supervisor.values("READY"), f"READY, of {proxy.output}")
                 supervisor.heard.clear()
                 for client in early:
@@ -124,9 +109,9 @@ def test_sockets_outlive_the_process(folder: Path, supervisor: Supervisor) -> No
             client.close()
 
 
-def test_what_twisted_took_out_of_the_environment_is_found(folder: Path) -> None:
+def test_what_twisted_took_out_of_the_environment_is_found(service_folder: Path) -> None:
     """Here also: a supervisor with a name in the abstract namespace, no watchdog, and root is warned of."""
-    supervisor = Supervisor(folder, abstract=True)
+    supervisor = Supervisor(service_folder, abstract=True)
     text = (
         "import twisted.internet.endpoints, os\n"
         "assert 'LISTEN_FDS' not in os.environ\n"
@@ -136,7 +121,7 @@ def test_what_twisted_took_out_of_the_environment_is_found(folder: Path) -> None
     variables = {"NOTIFY_SOCKET": supervisor.address}
     with (
         socket.create_server(("127.0.0.1", 0)) as web,
-        Supervised(folder, text, [("web", web)], variables, file="site.py") as proxy,
+        Supervised(service_folder, text, [("web", web)], variables, file="site.py") as proxy,
     ):
         supervisor.wait_for("READY")
         assert ask(web.getsockname()[1], "GET", "/hello.txt").body == HELLO
@@ -148,26 +133,26 @@ def test_what_twisted_took_out_of_the_environment_is_found(folder: Path) -> None
     supervisor.close()
 
 
-def test_a_name_that_systemd_does_not_know(folder: Path) -> None:
+def test_a_name_that_systemd_does_not_know(service_folder: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as web,
-        Supervised(folder, site('address = "systemd:web"'), [("http", web)]) as proxy,
+        Supervised(service_folder, site('address = "systemd:web"'), [("http", web)]) as proxy,
     ):
         assert proxy.wait() == 2
         assert proxy.output.strip() == (
-            f'{folder}/revproxy.toml: systemd gave no socket named "web": it gave "http" (see FileDescriptorName= of the'
+            f'{service_folder}/revproxy.toml: systemd gave no socket named "web": it gave "http" (see FileDescriptorName= of the'
             " socket unit)"
         )
 
 
-def test_the_life_of_a_service(folder: Path, started: Started, supervisor: Supervisor) -> None:
+def test_the_life_of_a_service(service_folder: Path, started: Started, supervisor: Supervisor) -> None:
     """READY, figures, signs of life, and an end that takes longer than it seems."""
     backend = started.backend("aiohttp")
     text = site('address = "systemd:web"', held=backend.url) + '[limits]\ndrain_timeout = "300s"\n'
     said = {"NOTIFY_SOCKET": supervisor.address, "WATCHDOG_USEC": "4000000"}
     with (
         socket.create_server(("127.0.0.1", 0)) as web,
-        Supervised(folder, text, [("web", web)], said) as proxy,
+        Supervised(service_folder, text, [("web", web)], said) as proxy,
         RawClient(web.getsockname()[1]) as client,
     ):
         assert supervisor.wait_for("READY") == ["1"]

@@ -16,10 +16,9 @@ from tests.certificates.making import make_root, pem_of
 from tests.live.support_client import ask
 from tests.live.support_load import Load
 from tests.live.support_process import until
-from tests.live.support_systemd import Supervised, Supervisor
+from tests.live.support_systemd import HELLO, Supervised, Supervisor
 from tests.live.support_tls import SecureClient, trusting
 
-HELLO = b"hello\n"
 TEXT = """
 workers = {workers}
 [[listener]]
@@ -35,20 +34,6 @@ path = "access.log"
 socket = "c.sock"
 """
 both = pytest.mark.parametrize("workers", [1, 2])
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "public").mkdir()
-    (tmp_path / "public" / "hello.txt").write_bytes(HELLO)
-    return tmp_path
-
-
-@pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path)
-    yield supervisor
-    supervisor.close()
 
 
 @pytest.fixture
@@ -81,10 +66,10 @@ def supervised(
 
 
 @both
-def test_reloads_are_told_good_or_bad(folder: Path, supervisor: Supervisor, web: socket.socket, workers: int) -> None:
-    with supervised(folder, supervisor, web, workers) as proxy:
+def test_reloads_are_told_good_or_bad(service_folder: Path, supervisor: Supervisor, web: socket.socket, workers: int) -> None:
+    with supervised(service_folder, supervisor, web, workers) as proxy:
         supervisor.wait_for("READY")
-        file = folder / "revproxy.toml"
+        file = service_folder / "revproxy.toml"
         good = file.read_text()
         for number, text in enumerate((good + "# the same\n", good + "[nonsense]\n", good), 1):
             file.write_text(text)
@@ -107,8 +92,8 @@ def test_reloads_are_told_good_or_bad(folder: Path, supervisor: Supervisor, web:
 
 
 @both
-def test_another_process_takes_over(folder: Path, supervisor: Supervisor, web: socket.socket, workers: int) -> None:
-    with supervised(folder, supervisor, web, workers, watchdog="2000000") as proxy:
+def test_another_process_takes_over(service_folder: Path, supervisor: Supervisor, web: socket.socket, workers: int) -> None:
+    with supervised(service_folder, supervisor, web, workers, watchdog="2000000") as proxy:
         supervisor.wait_for("READY")
         with Load(port_of(web), threads=2) as load:
             load.go_on()
@@ -129,8 +114,8 @@ def test_another_process_takes_over(folder: Path, supervisor: Supervisor, web: s
         until(lambda: not lives(int(main)), "the new process to end")
 
 
-def test_a_killed_worker_refuses_nobody(folder: Path, supervisor: Supervisor, web: socket.socket) -> None:
-    with supervised(folder, supervisor, web, 2) as proxy:
+def test_a_killed_worker_refuses_nobody(service_folder: Path, supervisor: Supervisor, web: socket.socket) -> None:
+    with supervised(service_folder, supervisor, web, 2) as proxy:
         supervisor.wait_for("READY")
         before = children(proxy.process.pid)
         with Load(port_of(web), threads=2) as load:
@@ -144,9 +129,9 @@ def test_a_killed_worker_refuses_nobody(folder: Path, supervisor: Supervisor, we
 
 
 def test_figures_of_all_and_no_sign_of_life_while_one_hangs(
-    folder: Path, supervisor: Supervisor, web: socket.socket
+    service_folder: Path, supervisor: Supervisor, web: socket.socket
 ) -> None:
-    with supervised(folder, supervisor, web, 3, watchdog="2000000") as proxy:
+    with supervised(service_folder, supervisor, web, 3, watchdog="2000000") as proxy:
         supervisor.wait_for("READY")
         before = children(proxy.process.pid)
         assert len(before) == 3
@@ -174,10 +159,10 @@ def test_figures_of_all_and_no_sign_of_life_while_one_hangs(
         assert proxy.wait() == 0
 
 
-def test_sockets_that_do_not_fit(folder: Path, web: socket.socket) -> None:
+def test_sockets_that_do_not_fit(service_folder: Path, web: socket.socket) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as spare,
-        Supervised(folder, TEXT.format(workers=2, more=""), [("web", web), ("spare", spare)]) as proxy,
+        Supervised(service_folder, TEXT.format(workers=2, more=""), [("web", web), ("spare", spare)]) as proxy,
     ):
         proxy.wait_for("listens on")
         proxy.wait_for('warning: .*"spare"')
@@ -185,24 +170,24 @@ def test_sockets_that_do_not_fit(folder: Path, web: socket.socket) -> None:
         assert ask(port_of(web), "GET", "/hello.txt").body == HELLO
         proxy.signal(signal.SIGTERM)
         assert proxy.wait() == 0
-    with Supervised(folder, TEXT.format(workers=2, more=""), [("other", web)]) as proxy:
+    with Supervised(service_folder, TEXT.format(workers=2, more=""), [("other", web)]) as proxy:
         assert proxy.wait() == 2
         assert 'systemd gave no socket named "web": it gave "other"' in proxy.output
 
 
-def test_credentials(folder: Path, supervisor: Supervisor, web: socket.socket) -> None:
-    """systemd's copies: in a folder of the service alone, read-only."""
+def test_credentials(service_folder: Path, supervisor: Supervisor, web: socket.socket) -> None:
+    """systemd's copies: in a service_folder of the service alone, read-only."""
     root = make_root("somebody")
-    credentials = folder / "credentials"
+    credentials = service_folder / "credentials"
     credentials.mkdir(mode=0o700)
     more = f'[[listener]]\naddress = "systemd:secure"\ntls = true\n[tls]\ncertificates = "{credentials}"\n'
     text = TEXT.format(workers=2, more=more).replace('hosts = ["*"]', 'hosts = ["a.localhost"]')
     variables = {"NOTIFY_SOCKET": supervisor.address, "CREDENTIALS_DIRECTORY": str(credentials)}
     with socket.create_server(("127.0.0.1", 0)) as secure:
         sockets = [("web", web), ("secure", secure)]
-        with Supervised(folder, text, sockets, variables) as proxy:
+        with Supervised(service_folder, text, sockets, variables) as proxy:
             assert proxy.wait() == 2
-            assert f"{folder}/revproxy.toml:9:1: tls.certificates: there is no certificate at all" in proxy.output
+            assert f"{service_folder}/revproxy.toml:9:1: tls.certificates: there is no certificate at all" in proxy.output
             assert "Traceback" not in proxy.output
         leaf = root.issue("a.localhost").pem
         at = leaf.index(b"-----BEGIN PRIVATE KEY")
@@ -210,7 +195,7 @@ def test_credentials(folder: Path, supervisor: Supervisor, web: socket.socket) -
             (credentials / name).write_bytes(octets)
             (credentials / name).chmod(0o400)
         credentials.chmod(0o500)
-        with Supervised(folder, text, sockets, variables) as proxy:
+        with Supervised(service_folder, text, sockets, variables) as proxy:
             supervisor.wait_for("READY")
             context = trusting(roots=root)
             with SecureClient(port_of(secure), name="a.localhost", context=context) as client:
