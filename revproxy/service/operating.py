@@ -54,7 +54,7 @@ class Operations:
             "state": master.state,
             "ready": master.ready,
             "started": master.started,
-            "uptime": round(time.time() - master.started, 1),
+            "uptime": round(time.time() - master.started, 3),
             "config": {
                 "file": master.origin.file,
                 "generation": master.reloads.generation,

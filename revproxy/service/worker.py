@@ -12,7 +12,7 @@ import gc
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -33,9 +33,11 @@ from revproxy.service.listeners import Acceptor
 from revproxy.service.opened import Bound, Opened, open_certificates, open_log, speaks_tls
 from revproxy.service.recording import Recorder
 from revproxy.service.secure import SecureAcceptor
-from revproxy.service.spans import SpanExporter
 from revproxy.wire.budget import OctetBudget
 from revproxy.wire.sweep import Sweep
+
+if TYPE_CHECKING:
+    from revproxy.service.spans import SpanExporter
 
 _log = Logger()
 DRAIN_POLL: Final = 0.1
@@ -140,6 +142,9 @@ class Worker:
             self.sweep.on_tick.remove(before.tick)
             before.stop()
         if config.tracing is not None and config.tracing.endpoint is not None:
+            # It brings Twisted's client for HTTP along, which is large.
+            from revproxy.service.spans import SpanExporter
+
             self.spans = SpanExporter(
                 config.tracing,
                 self._reactor,

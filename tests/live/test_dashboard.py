@@ -198,6 +198,7 @@ def test_a_server_is_taken_out_of_all_workers(open_page: Browser, shop: Shop) ->
         page.wait_for(f"{server}.querySelector('button').textContent === {word!r}")
         page.evaluate(f"{server}.querySelector('button').click()")
         page.wait_for("document.getElementById('confirm').open")
+        assert page.text("#confirm-yes") == word
         page.click("#confirm-yes")
         page.wait_for(f"{server}.querySelector('.badge').textContent === {state!r}")
         api = next(one for one in shop.proxy.status()["upstreams"] if one["name"] == "api")

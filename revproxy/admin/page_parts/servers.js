@@ -6,6 +6,7 @@ const STATES = {
   down: ["bad", "down"],
 };
 const FEW_DAYS = 14;
+const MOST_BEHIND = 30; // seconds: longer than any answer is waited for
 
 // A line may end behind the scheme rather than within an address.
 function breakable(name) {
@@ -173,7 +174,19 @@ function showHead(status) {
   find("#rollback").disabled = !config.previous;
 }
 
+let newest = null;
+
+// Answers and events come on two connections. What was asked for before an order must not be shown after what came of
+// it: the button would say what is no longer so.
+function isOvertaken(status) {
+  const behind = newest?.pid === status.pid ? newest.uptime - status.uptime : 0;
+  if (behind > 0 && behind < MOST_BEHIND) return true; // more than that: the clock was set back
+  newest = status;
+  return false;
+}
+
 function showStatus(status, order) {
+  if (isOvertaken(status)) return;
   showHead(status);
   showUpstreams(status.upstreams ?? [], order);
   showWorkers(status.workers ?? [], status.started + status.uptime);
