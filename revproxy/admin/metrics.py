@@ -87,6 +87,8 @@ METRICS: Final = (
     Metric("revproxy_worker_restarts_total", "counter", "How often a worker was replaced.", ("worker",)),
     Metric("revproxy_worker_resident_memory_bytes", "gauge", "Memory that a worker has in use.", ("worker",)),
     Metric("revproxy_worker_cpu_seconds_total", "counter", "Processor time of a worker.", ("worker",)),
+    Metric("revproxy_worker_open_descriptors", "gauge", "Descriptors that a worker has open.", ("worker",)),
+    Metric("revproxy_worker_max_descriptors", "gauge", "Descriptors that it may have open.", ("worker",)),
     Metric("revproxy_ready", "gauge", "1 while new connections are welcome."),
     Metric("revproxy_reloads_total", "counter", "Reloads, by result: ok or failed.", ("result",)),
     Metric("revproxy_config_loaded_timestamp_seconds", "gauge", "When the configuration in force was put into force."),
@@ -175,6 +177,11 @@ def _of_workers(workers: Iterable[dict[str, Any]]) -> _Figures:
         yield "revproxy_worker_restarts_total", number, worker["restarts"]
         yield "revproxy_worker_resident_memory_bytes", number, worker["memory"]
         yield "revproxy_worker_cpu_seconds_total", number, worker["cpu"]
+        # What the system does not tell, or what has no end, is no figure.
+        if worker["descriptors"]:
+            yield "revproxy_worker_open_descriptors", number, worker["descriptors"]
+        if worker["most_descriptors"]:
+            yield "revproxy_worker_max_descriptors", number, worker["most_descriptors"]
     for state, count in sorted(states.items()):
         yield "revproxy_workers", (state,), count
 

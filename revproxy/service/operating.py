@@ -198,6 +198,7 @@ def _worker(master: Master, number: int, answer: dict[str, Any] | None) -> dict[
     if answer is None:
         state = "starting" if master.is_awaited(number) else "silent"
         answer = {"sums": attrs.asdict(master.shown(number)), "memory": 0, "cpu": 0.0}
+        answer |= {"descriptors": 0, "most_descriptors": 0}
     sums = answer["sums"]
     return {
         "number": number,
@@ -210,6 +211,8 @@ def _worker(master: Master, number: int, answer: dict[str, Any] | None) -> dict[
         "requests": sums["requests"],
         "memory": answer["memory"],
         "cpu": answer["cpu"],
+        "descriptors": answer["descriptors"],
+        "most_descriptors": answer["most_descriptors"],
         "beat_age": round(master.beat_age(number), 2),
     }
 

@@ -28,7 +28,8 @@ FULL: dict[str, Any] = {
     },
     "workers": [
         {"number": number, "pid": 9, "state": "serving", "started": 1.0, "restarts": number, "connections": 2,
-         "in_flight": 1, "requests": 5, "memory": 1 << 20, "cpu": 1.25, "beat_age": 0.1}
+         "in_flight": 1, "requests": 5, "memory": 1 << 20, "cpu": 1.25, "beat_age": 0.1,
+         "descriptors": 40, "most_descriptors": 1024}
         for number in range(2)
     ],
     "listeners": [{"address": ":80", "tls": False, "connections": 3}],

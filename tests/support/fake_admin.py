@@ -146,6 +146,8 @@ class FakeAdmin:
                 "requests": 0 if self.empty else 9_481_223 + self._count,
                 "memory": 61_000_000 + number * 1_250_000,
                 "cpu": 0.4 if self.empty else 3_131.7 + number,
+                "descriptors": 34 if self.empty else 340,
+                "most_descriptors": 65_536,
                 "beat_age": 0.4,
             }
             for number in range(1 if self.empty else 2)
