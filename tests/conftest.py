@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -28,3 +32,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("skipped, which CI does not allow", red=True)
         for report in skipped:
             terminalreporter.line(report.nodeid)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_runtime_folder() -> Iterator[None]:
+    """Control sockets of proxies that say nothing of theirs: else tools started by another process of the run, or by
+    hand at the same time, would find these too and ask which one is meant. Short, since addresses of sockets are."""
+    folder = tempfile.mkdtemp(prefix="rp")
+    before = os.environ.get("RUNTIME_DIRECTORY")
+    os.environ["RUNTIME_DIRECTORY"] = folder
+    yield
+    if before is None:
+        del os.environ["RUNTIME_DIRECTORY"]
+    else:
+        os.environ["RUNTIME_DIRECTORY"] = before
+    shutil.rmtree(folder, ignore_errors=True)

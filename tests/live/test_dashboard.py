@@ -150,6 +150,24 @@ def test_a_click_opens_the_trace_and_its_words(open_page: Browser, shop: Shop) -
     page.wait_for(TRACED)
 
 
+def test_a_filter_that_is_half_typed_cuts_nothing_off(open_page: Browser) -> None:
+    page = open_page
+    said = "document.getElementById('requests-note').innerText"
+    page.press("/")
+    page.type("status:4")
+    page.wait_for(f"{said}.includes('status is a number such as 404')")
+    assert page.evaluate("document.getElementById('filter').getAttribute('aria-invalid')") == "true"
+    assert page.evaluate("document.getElementById('gone').hidden")
+    before = page.evaluate(VALUES)
+    page.wait_for(f"{VALUES}[0] !== {before[0]!r} || {VALUES}[1] !== {before[1]!r}")
+    assert page.evaluate(STATE) == "Serving"
+    page.type("xx slower:0")
+    page.wait_for(f"{ROWS}.length && {ROWS}.every(one => one.record.status >= 400 && one.record.status < 500)")
+    assert "status is a number" not in page.evaluate(said)
+    # Only the refused ones are complained of, by the browser itself.
+    page.complaints.clear()
+
+
 def test_before_the_fact_it_says_the_same_as_the_proxy(open_page: Browser, shop: Shop) -> None:
     page = open_page
     page.press("e")

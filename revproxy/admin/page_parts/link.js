@@ -76,10 +76,12 @@ async function call(path, body) {
 
 // The stream of events, opened again whenever it ends. EventSource could not send a token, nor tell why it ended.
 class Stream {
-  constructor(take, changed) {
+  constructor(take, changed, refused) {
     this.take = take; // (kind, value)
     this.changed = changed; // ("live" | "gone", milliseconds until the next try)
+    this.refused = refused; // (what is wrong with the filters)
     this.filters = "";
+    this.accepted = ""; // the last filters that the proxy understood
     this.abort = null;
     this.timer = 0;
     this.tries = 0;
@@ -105,7 +107,14 @@ class Stream {
       heard();
       const answer = await fetch(`events${this.filters}`, { headers: allowed(), cache: "no-store", signal: abort.signal });
       if (answer.status === 401 && (await askForToken())) return this.open();
+      if (answer.status === 400 && this.filters !== this.accepted) {
+        const { error } = await answer.json();
+        if (round !== this.round) return undefined;
+        this.refused(error);
+        return this.open(this.accepted);
+      }
       if (!answer.ok) throw new Error(String(answer.status));
+      this.accepted = this.filters;
       this.tries = 0;
       this.changed("live", 0);
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

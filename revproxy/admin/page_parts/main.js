@@ -75,20 +75,18 @@ function begin() {
   const orders = new Orders(() => refresh());
   const show = (status) => showStatus(status, (...words) => orders.mark(...words));
 
-  const filters = (query) => {
-    const words = new URLSearchParams(query).toString();
-    return words && `?${words}`;
-  };
-
   let round = 0;
   const fetchRequests = async () => {
     round += 1;
     const mine = round;
-    const { requests: records } = await call(`requests${filters({ limit: MOST_ROWS, ...requests.query })}`);
+    const query = new URLSearchParams(stream.filters);
+    query.set("limit", MOST_ROWS);
+    const { requests: records } = await call(`requests?${query}`);
     if (mine === round) requests.replace(records ?? []);
   };
   const requests = new Requests((query) => {
-    stream.open(filters(query));
+    const filters = new URLSearchParams(query).toString();
+    stream.open(filters && `?${filters}`);
   });
 
   const refresh = async () => {
@@ -141,7 +139,7 @@ function begin() {
     find("#state").className = "state bad";
     say(find("#state-text"), "No answer");
   };
-  const stream = new Stream((kind, value) => takers[kind]?.(value), changed);
+  const stream = new Stream((kind, value) => takers[kind]?.(value), changed, (text) => requests.refuse(text));
   find("#retry").addEventListener("click", () => stream.open());
 
   beginTrace();

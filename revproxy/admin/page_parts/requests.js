@@ -7,7 +7,7 @@ const MOST_KEPT = 400;
 const BEAT = 250;
 const TOUCHED = 4000;
 const SLOW = 1;
-const ASKED_OF_THE_PROXY = ["status", "host", "path", "method", "client", "worker"];
+const ASKED_OF_THE_PROXY = ["status", "host", "path", "method", "client", "upstream", "reason", "slower", "worker"];
 
 // "status:5xx GET shop" → what the proxy chooses by, and what must be in what is shown.
 function parseFilter(text) {
@@ -30,7 +30,7 @@ class Requests {
     this.fresh = 0; // arrived since the list was written
     this.lost = 0; // left out by the proxy, since the page was opened
     this.words = [];
-    this.query = {};
+    this.mistake = ""; // what the proxy said of the filter
     this.paused = false;
     this.hovered = false;
     this.focused = false;
@@ -144,12 +144,21 @@ class Requests {
     say(cells.client, shortened(record.client || NOTHING, 60));
   }
 
+  // A filter that is not understood, perhaps because it is still being typed; none is no mistake.
+  refuse(mistake) {
+    this.mistake = mistake;
+    this.input.setAttribute("aria-invalid", String(Boolean(mistake)));
+    this.about();
+  }
+
   about() {
+    this.note.classList.toggle("bad", Boolean(this.mistake));
+    if (this.mistake) return say(this.note, this.mistake);
     const parts = [];
     if (this.held && this.shown.length) parts.push(this.fresh ? `Standing still, ${number(this.fresh)} new` : "Standing still");
     else if (this.shown.length >= MOST_ROWS) parts.push(`The newest ${MOST_ROWS}`);
     if (this.lost) parts.push(`${number(this.lost)} more than could be shown`);
-    say(this.note, parts.join(" · "));
+    return say(this.note, parts.join(" · "));
   }
 
   // What the reader does.
@@ -188,7 +197,7 @@ class Requests {
   filter() {
     const { query, words } = parseFilter(this.input.value);
     this.words = words;
-    this.query = query;
+    this.refuse("");
     this.place.scrollTop = 0;
     this.asks(query);
   }
