@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.demo.browser import PROGRAM, Browser
+from tests.live.support_process import until
 from tests.support.fake_admin import HOSTILE, FakeAdmin
 
 if TYPE_CHECKING:
@@ -139,6 +140,18 @@ def test_nothing_has_happened_yet(browser: Browser) -> None:
         assert "No listener speaks TLS" in browser.text("#certificates")
         assert "NaN" not in browser.text("body")
         assert "undefined" not in browser.text("body")
+
+
+def test_a_status_that_was_overtaken_is_not_shown(browser: Browser, fake: FakeAdmin) -> None:
+    opened(browser, fake)
+    state = "document.getElementById('state-text').textContent"
+    fake.behind, fake.state = 20.0, "draining"
+    before = fake.told
+    until(lambda: fake.told > before + 2, "events that tell of before")
+    assert browser.evaluate(state) == "Serving"
+    # So far back it can only be the clock.
+    fake.behind = 3600.0
+    browser.wait_for(f"{state} === 'Draining'")
 
 
 def test_the_proxy_goes_and_comes_back(browser: Browser, fake: FakeAdmin) -> None:

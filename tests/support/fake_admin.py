@@ -59,7 +59,7 @@ HOSTILE = (
 
 class FakeAdmin:
     """One fake proxy; a context manager. What may be changed while it runs: ``rate``, ``state``, ``upstreams``, ``restarts``, ``beat``,
-    ``dropped``."""
+    ``behind``, ``dropped``."""
 
     def __init__(self, rate: float = 20.0, *, empty: bool = False, hostile: bool = False, seed: int = 1) -> None:
         self.rate = rate
@@ -70,6 +70,8 @@ class FakeAdmin:
         """Requests that the next event says were too many to be shown."""
         self.beat = 5.0
         """Seconds from one event of the status to the next."""
+        self.behind, self.told = 0.0, 0
+        """How old the status is that events tell, in seconds; how many told one."""
         self.empty = empty
         self.hostile = hostile
         self.state = "serving"
@@ -352,7 +354,9 @@ class FakeAdmin:
             now = time.time()
             if now - last_status >= self.beat:
                 last_status = now
-                yield "status", self.status()
+                status = self.status()
+                yield "status", {**status, "uptime": status["uptime"] - self.behind}
+                self.told += 1
             if math.floor(now) > last_second:
                 last_second = math.floor(now)
                 yield "figures", self.point(last_second)
